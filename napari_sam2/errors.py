@@ -1,0 +1,13 @@
+"""Errors that a user can read and act on: one sentence of what was wanted, what came, what to do."""
+
+
+class Sam2Error(Exception):
+    """Base of the errors that napari-sam2 raises on purpose."""
+
+
+class PromptError(Sam2Error, ValueError):
+    """A prompt or an image cannot be used as it is."""
+
+
+class WeightsError(Sam2Error, RuntimeError):
+    """A checkpoint cannot be found, downloaded, trusted or fitted to a model."""

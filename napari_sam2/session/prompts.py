@@ -1,0 +1,160 @@
+"""What the user asks, as frozen values: equal requests are the same request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.errors import PromptError
+
+POSITIVE, NEGATIVE = 1, 0
+_BOX_FIRST, _BOX_SECOND = 2, 3  # the prompt encoder's labels for the two box corners
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Points and a box on one plane, in pixels of that plane.
+
+    Attributes
+    ----------
+    points : tuple of (y, x)
+        0 is the centre of the first pixel; 0 <= y <= H and 0 <= x <= W are inside.
+    polarity : tuple of int
+        1 object, 0 background; one entry per point.
+    box : (y0, x0, y1, x1) or None
+        Corners with y0 < y1 and x0 < x1.
+    """
+
+    points: tuple[tuple[float, float], ...] = ()
+    polarity: tuple[int, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.points) or self.box is not None
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Raise `PromptError` unless every prompt is finite, consistent and inside `shape` (H, W)."""
+        if len(self.points) != len(self.polarity):
+            raise PromptError(
+                f"polarity must have one entry per point, got {len(self.polarity)} for "
+                f"{len(self.points)} points. Give 1 for object and 0 for background."
+            )
+        for value in self.polarity:
+            if value not in (POSITIVE, NEGATIVE):
+                raise PromptError(
+                    f"polarity must be 1 (object) or 0 (background), got {value!r}."
+                )
+        for point in self.points:
+            _check_inside(point, shape)
+        if self.box is not None:
+            _check_box(self.box, shape)
+
+    def as_model_inputs(
+        self, shape: tuple[int, int], image_size: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Convert to what the prompt encoder takes: the box corners first, then the points.
+
+        Parameters
+        ----------
+        shape : (H, W)
+            Size of the plane in pixels.
+        image_size : int
+            Side of the square model input.
+
+        Returns
+        -------
+        coords_xy : float32, shape (N, 2)
+            (x, y) in pixels of the model input: x * image_size / W, as the official predictor.
+        labels : int32, shape (N,)
+            1 positive, 0 negative, 2 and 3 box corners.
+        """
+        corners = [] if self.box is None else [self.box[:2], self.box[2:]]
+        labels = [] if self.box is None else [_BOX_FIRST, _BOX_SECOND]
+        yx = np.array([*corners, *self.points], np.float32).reshape(-1, 2)
+        coords_xy = yx[:, ::-1] / np.array(shape[::-1], np.float32) * np.float32(image_size)
+        return coords_xy, np.array([*labels, *self.polarity], np.int32)
+
+
+def _check_inside(point: tuple[float, float], shape: tuple[int, int]) -> None:
+    if len(point) != 2 or not all(math.isfinite(value) for value in point):
+        raise PromptError(f"A point must be two finite numbers (y, x), got {point}.")
+    (y, x), (height, width) = point, shape
+    if not (0 <= y <= height and 0 <= x <= width):
+        raise PromptError(
+            f"Point (y, x) = ({y:g}, {x:g}) lies outside the image of {height} x {width} pixels. "
+            f"Give 0 <= y <= {height} and 0 <= x <= {width}."
+        )
+
+
+def _check_box(box: tuple[float, float, float, float], shape: tuple[int, int]) -> None:
+    if len(box) != 4 or not all(math.isfinite(value) for value in box):
+        raise PromptError(f"A box must be four finite numbers (y0, x0, y1, x1), got {box}.")
+    y0, x0, y1, x1 = box
+    if not (y0 < y1 and x0 < x1):
+        raise PromptError(
+            "Box must be (y0, x0, y1, x1) with y0 < y1 and x0 < x1, got "
+            f"({y0:g}, {x0:g}, {y1:g}, {x1:g}). Draw it from the top-left to the bottom-right corner."
+        )
+    _check_inside((y0, x0), shape)
+    _check_inside((y1, x1), shape)
+
+
+@dataclass(frozen=True)
+class PlaneImage:
+    """One 2-D plane that is read later, off the GUI thread.
+
+    Attributes
+    ----------
+    key : Hashable
+        Where the plane comes from; planes with equal keys, shapes and limits are the same.
+    shape : (H, W)
+        Size in pixels.
+    read : callable
+        Gives the pixels, (H, W) or (H, W, 3), of any real dtype.
+    contrast_limits : (low, high) or None
+        What is shown black and white; None lets `session.preprocess` choose by dtype.
+    """
+
+    key: Hashable
+    shape: tuple[int, int]
+    read: Callable[[], NDArray[Any]] = field(compare=False, repr=False)
+    contrast_limits: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question: these prompts on this plane, for this object, by this model.
+
+    A request without prompts is valid: it embeds the plane and gives an empty mask.
+
+    Attributes
+    ----------
+    image : PlaneImage
+        The plane.
+    prompts : Prompts
+        In pixels of the plane.
+    object_id : int
+        The label value that the answer is written as.
+    plane : tuple of int
+        Indices along the axes that are not displayed, in axis order.
+    axes : (int, int)
+        The data axes that run along the rows and the columns of the plane.
+    multimask : bool or None
+        Three candidates, one mask, or (None) the model's own rule.
+    model, device : str
+        Name or path of the model, and "auto", "cpu", "cuda" or "mps".
+    """
+
+    image: PlaneImage
+    prompts: Prompts = Prompts()
+    object_id: int = 1
+    plane: tuple[int, ...] = ()
+    axes: tuple[int, int] = (0, 1)
+    multimask: bool | None = None
+    model: str = "micro"
+    device: str = "auto"
