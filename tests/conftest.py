@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="downloads; ask with -m weights"))
 
 
-class NetworkRefused(RuntimeError):
+class NetworkRefusedError(RuntimeError):
     """A test reached for the network; not an `OSError`, so that no code takes it for one."""
 
 
@@ -73,7 +73,7 @@ def refuse_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     def check(host: Any) -> None:
         host = host.decode() if isinstance(host, bytes) else host
         if host is not None and host not in LOOPBACK:
-            raise NetworkRefused(f"A test must stay on this machine, got a call to {host!r}.")
+            raise NetworkRefusedError(f"A test must stay on this machine, got a call to {host!r}.")
 
     def check_address(sock: socket.socket, address: Any) -> None:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
