@@ -1,1 +1,1 @@
-"""See the modules."""
+"""Checkpoints: found, downloaded, verified and loaded. Import the modules by name."""
