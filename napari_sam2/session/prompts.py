@@ -38,7 +38,7 @@ class Prompts:
         return bool(self.points) or self.box is not None
 
     def check(self, shape: tuple[int, int]) -> None:
-        """Raise `PromptError` unless every prompt is finite, consistent and inside `shape` (H, W)."""
+        """Raise `PromptError` unless all prompts are consistent and inside `shape` (H, W)."""
         if len(self.points) != len(self.polarity):
             raise PromptError(
                 f"polarity must have one entry per point, got {len(self.polarity)} for "
@@ -46,9 +46,7 @@ class Prompts:
             )
         for value in self.polarity:
             if value not in (POSITIVE, NEGATIVE):
-                raise PromptError(
-                    f"polarity must be 1 (object) or 0 (background), got {value!r}."
-                )
+                raise PromptError(f"polarity must be 1 (object) or 0 (background), got {value!r}.")
         for point in self.points:
             _check_inside(point, shape)
         if self.box is not None:
@@ -98,7 +96,8 @@ def _check_box(box: tuple[float, float, float, float], shape: tuple[int, int]) -
     if not (y0 < y1 and x0 < x1):
         raise PromptError(
             "Box must be (y0, x0, y1, x1) with y0 < y1 and x0 < x1, got "
-            f"({y0:g}, {x0:g}, {y1:g}, {x1:g}). Draw it from the top-left to the bottom-right corner."
+            f"({y0:g}, {x0:g}, {y1:g}, {x1:g}). Draw it from the top-left corner to the "
+            "bottom-right one."
         )
     _check_inside((y0, x0), shape)
     _check_inside((y1, x1), shape)

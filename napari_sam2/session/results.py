@@ -46,7 +46,8 @@ class Prediction:
         """The chosen candidate, (H, W); all False when there is none."""
         if len(self.masks) == 0:
             return np.zeros(self.request.image.shape, bool)
-        return self.masks[self.chosen]
+        mask: NDArray[np.bool_] = self.masks[self.chosen]
+        return mask
 
     def choose(self, candidate: int) -> Prediction:
         """Give the same answer with another candidate chosen; counts round past either end."""

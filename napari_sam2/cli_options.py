@@ -1,0 +1,69 @@
+"""What may be typed on the command line, and how it is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import typer
+
+DeviceOption = Annotated[
+    str, typer.Option(help="auto (cuda, then mps, then cpu), cuda, cuda:1, mps or cpu.")
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(help="Name from `napari-sam2 info`, path of a checkpoint, or owner/repo:file."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class Point(NamedTuple):
+    """A point as typed: position in pixels, and 1 (object) or 0 (background)."""
+
+    y: float
+    x: float
+    polarity: int
+
+    @classmethod
+    def parse(cls, text: str) -> Point:
+        """Read "40,30", or with a minus in front a background point."""
+        bare = text.strip().removeprefix("-")
+        y, x = _parse_numbers(bare, "Y,X")
+        return cls(y, x, polarity=int(bare == text.strip()))
+
+
+class Box(NamedTuple):
+    """A box as typed, in pixels."""
+
+    y0: float
+    x0: float
+    y1: float
+    x1: float
+
+    @classmethod
+    def parse(cls, text: str) -> Box:
+        """Read "10,20,60,80"."""
+        return cls(*_parse_numbers(text, "Y0,X0,Y1,X1"))
+
+
+class Plane(NamedTuple):
+    """Which plane of a stack: an index for each axis in front of the rows."""
+
+    index: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Plane:
+        """Read "3", or "2,3" for two axes."""
+        try:
+            return cls(tuple(int(number) for number in text.split(",")))
+        except ValueError:
+            raise typer.BadParameter(f"wanted I, or I,J for two axes, got {text!r}.") from None
+
+
+def _parse_numbers(text: str, names: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(number) for number in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != names.count(",") + 1:
+        raise typer.BadParameter(f"wanted {names}, numbers of pixels, got {text!r}.")
+    return numbers

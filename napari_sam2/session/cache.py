@@ -1,0 +1,81 @@
+"""Image features that are kept: embedding is the slow half, and need not be done twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Hashable
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.model.outputs import ImageFeatures
+
+DEFAULT_CACHE_BYTES = 512 * 2**20  # 32 planes of a 1024-pixel model in float32
+
+
+def content_key(plane: NDArray[Any]) -> str:
+    """Give a digest of the pixels, the shape and the dtype: equal only for equal planes.
+
+    Being made from the content, it needs no invalidation: an edited plane has another key.
+    """
+    pixels = np.ascontiguousarray(plane)
+    digest = hashlib.blake2b(f"{pixels.shape} {pixels.dtype.str} ".encode(), digest_size=16)
+    digest.update(pixels.data)
+    return digest.hexdigest()
+
+
+class FeatureCache:
+    """The most recently used image features, bounded in bytes; safe to use from several threads.
+
+    Parameters
+    ----------
+    max_bytes : int
+        What all features together may take; the least recently used go first. Features that
+        are larger than this on their own are not kept.
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._features: OrderedDict[Hashable, ImageFeatures] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the kept features take."""
+        with self._lock:
+            return self._total()
+
+    def get(self, key: Hashable) -> ImageFeatures | None:
+        """Give the features kept under `key`, or None; they count as used now."""
+        with self._lock:
+            if key in self._features:
+                self._features.move_to_end(key)
+            return self._features.get(key)
+
+    def put(self, key: Hashable, features: ImageFeatures) -> None:
+        """Keep `features`, and let go of the least recently used ones that no longer fit."""
+        with self._lock:
+            self._features[key] = features
+            self._features.move_to_end(key)
+            while self._total() > self._max_bytes:
+                self._features.popitem(last=False)
+
+    def clear(self) -> None:
+        """Let go of all features."""
+        with self._lock:
+            self._features.clear()
+
+    def _total(self) -> int:
+        return sum(_nbytes(features) for features in self._features.values())
+
+
+def _nbytes(features: ImageFeatures) -> int:
+    tensors: tuple[Tensor, ...] = (features.image_embed, *features.high_res_features)
+    return sum(tensor.nbytes for tensor in tensors)

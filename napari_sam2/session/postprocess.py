@@ -1,0 +1,74 @@
+"""From the decoder's coarse logits to an answer with masks of the plane's own size."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam2.model.outputs import MaskOutput
+from napari_sam2.session.prompts import Request
+from napari_sam2.session.results import Prediction
+
+MASK_THRESHOLD = 0.0  # logit; above it a pixel belongs to the object
+LOGIT_LIMIT = 32.0  # what is fed back is cut here, as the official predictor does
+
+
+def as_prediction(request: Request, output: MaskOutput) -> Prediction:
+    """Make the answer to one prompt: batch 1 of the decoder's output, best predicted IoU first."""
+    ious, low_res_masks = output.iou_predictions[0], output.low_res_masks[0]
+    order = torch.argsort(ious, descending=True, stable=True)
+    return Prediction(
+        request=request,
+        masks=to_masks(low_res_masks[order], request.image.shape),
+        iou_predictions=np.asarray(ious[order].float().cpu().numpy(), np.float32),
+        low_res_masks=to_reusable_logits(low_res_masks[order]),
+        object_score=float(output.object_score[0]),
+    )
+
+
+def no_prediction(request: Request, low_res_size: int) -> Prediction:
+    """Make the answer to no prompt: no candidates, in arrays of the usual shapes."""
+    return Prediction(
+        request=request,
+        masks=np.zeros((0, *request.image.shape), bool),
+        iou_predictions=np.zeros(0, np.float32),
+        low_res_masks=np.zeros((0, low_res_size, low_res_size), np.float32),
+        object_score=0.0,
+    )
+
+
+def to_masks(low_res_masks: Tensor, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Enlarge logits to the plane and cut them at 0.
+
+    Parameters
+    ----------
+    low_res_masks : Tensor, shape (M, h, w)
+        Logits as the decoder gives them, not clamped.
+    shape : (H, W)
+        Size of the plane.
+
+    Returns
+    -------
+    bool, shape (M, H, W)
+    """
+    masks = np.empty((len(low_res_masks), *shape), bool)
+    for mask, logits in zip(masks, low_res_masks, strict=True):
+        # One candidate at a time: logits of a large plane take four bytes a pixel.
+        mask[:] = (_enlarge(logits, shape) > MASK_THRESHOLD).cpu().numpy()
+    return masks
+
+
+def to_reusable_logits(low_res_masks: Tensor) -> NDArray[np.float32]:
+    """Give logits that may be fed back as `mask_logits`, clamped to [-32, 32]."""
+    clamped = low_res_masks.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+    return np.asarray(clamped.cpu().numpy(), np.float32)
+
+
+def _enlarge(logits: Tensor, shape: tuple[int, int]) -> Tensor:
+    full = F.interpolate(
+        logits.float()[None, None], shape, mode="bilinear", align_corners=False
+    )  # (1, 1, H, W)
+    return torch.squeeze(full, (0, 1))
