@@ -45,9 +45,7 @@ class Checkpoint:
     def config(self) -> Sam2Config | None:
         """The architecture, if the file tells it."""
         fields = self.metadata.get("config")
-        if fields is None:
-            return None
-        return Sam2Config(**{name: _hashable(value) for name, value in fields.items()})
+        return None if fields is None else _parse_config(fields)
 
     @property
     def memory(self) -> bool:
@@ -140,6 +138,15 @@ def _damaged(path: Path) -> WeightsError:
     )
 
 
-def _hashable(value: Any) -> Any:
-    """JSON knows lists only; a configuration has tuples."""
-    return tuple(value) if isinstance(value, list) else value
+def _parse_config(fields: Any) -> Sam2Config:
+    """Turn JSON into a configuration; `TypeError` or `ValueError` if it is none."""
+    if not isinstance(fields, dict):
+        raise TypeError(f"config is {fields!r}")
+    values: dict[str, Any] = {}
+    for name, value in fields.items():
+        values[name] = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+        numbers = value if isinstance(value, list) else [value]
+        least = 0 if name == "global_att_blocks" else 1
+        if name != "version" and not all(isinstance(n, int) and n >= least for n in numbers):
+            raise ValueError(f"{name} is {value!r}")
+    return Sam2Config(**values)

@@ -44,19 +44,10 @@ def fetch(entry: Entry, *, progress: Progress | None = None, offline: bool | Non
     """
     if entry.local_path is not None:
         return _existing(entry.local_path, entry)
-    cached = cached_path(entry)
-    if cached is not None and _is_intact(cached):
-        return cached
-    removed = "" if cached is None else _remove_damaged(cached)
-    if _is_offline(offline):
-        raise WeightsError(
-            f"{removed}The weights of {entry.name} are not on this computer, and offline mode is "
-            f"on. Run `napari-sam2 download {entry.name}` with a network, or give a file's path."
-        )
     from napari_sam2.weights.hub_errors import in_plain_words
 
     with in_plain_words(entry):
-        return _download(entry, progress)
+        return _from_cache_or_hub(entry, progress, offline)
 
 
 def cached_path(entry: Entry) -> Path | None:
@@ -76,6 +67,19 @@ def available() -> dict[str, Path]:
     """Give the registered models that are on this computer, without using the network."""
     paths = {name: cached_path(entry) for name, entry in REGISTRY.items()}
     return {name: path for name, path in paths.items() if path is not None}
+
+
+def _from_cache_or_hub(entry: Entry, progress: Progress | None, offline: bool | None) -> Path:
+    cached = cached_path(entry)
+    if cached is not None and _is_intact(cached):
+        return cached
+    removed = "" if cached is None else _remove_damaged(cached)
+    if _is_offline(offline):
+        raise WeightsError(
+            f"{removed}The weights of {entry.name} are not on this computer, and offline mode is "
+            f"on. Run `napari-sam2 download {entry.name}` with a network, or give a file's path."
+        )
+    return _download(entry, progress)
 
 
 def _existing(path: Path, entry: Entry) -> Path:
@@ -142,7 +146,7 @@ def _ask(entry: Entry) -> RemoteFile:
 
     assert entry.repo is not None
     told = get_hf_file_metadata(hf_hub_url(entry.repo, entry.filename, revision=entry.revision))
-    if told.commit_hash is None or told.etag is None or told.size is None:
+    if not told.commit_hash or not told.etag or told.size is None:
         raise FileMetadataError(f"commit, etag or size is missing at {told.location}")
     return RemoteFile(
         url=hf_hub_url(entry.repo, entry.filename, revision=told.commit_hash),

@@ -10,7 +10,7 @@ from napari_sam2.errors import WeightsError
 
 SUFFIXES = (".pt", ".pth", ".safetensors")
 BUNDLED = Path(__file__).parent / "bundled"
-_REPO_AND_FILE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[^:]+)")
+_REPO_AND_FILE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[^:\\]+)")
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def find_entry(name: str | Path) -> Entry:
     repo_and_file = _REPO_AND_FILE.fullmatch(text)
     if repo_and_file and not Path(text).exists():
         _check_suffix(repo_and_file["file"])
+        _check_stays_inside(repo_and_file["file"])
         return Entry(text, filename=repo_and_file["file"], repo=repo_and_file["repo"])
     if not _looks_like_path(text):
         raise WeightsError(
@@ -122,4 +123,11 @@ def _check_suffix(filename: str) -> None:
         raise WeightsError(
             f"A checkpoint must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, "
             f"got {filename!r}."
+        )
+
+
+def _check_stays_inside(filename: str) -> None:
+    if filename.startswith("/") or ".." in filename.split("/"):
+        raise WeightsError(
+            f"A file of a repository must be named from the repository's root, got {filename!r}."
         )
