@@ -1,0 +1,141 @@
+"""Where things are: between the data of layers, the world and the plane on screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.components import Dims
+from napari.layers import Layer
+from numpy.typing import ArrayLike, NDArray
+
+from napari_sam2.errors import PromptError
+
+_OBLIQUE = 1e-6  # a plane's tilt below this, in voxels per voxel, is rounding
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One 2-D plane of a layer's data.
+
+    Attributes
+    ----------
+    axes : (int, int)
+        The data axes that run along the rows and the columns.
+    index : tuple of int
+        Indices along the other axes, in axis order.
+    """
+
+    axes: tuple[int, int]
+    index: tuple[int, ...] = ()
+
+    @property
+    def hidden_axes(self) -> tuple[int, ...]:
+        """The data axes that are not displayed, in axis order."""
+        ndim = len(self.index) + 2
+        return tuple(axis for axis in range(ndim) if axis not in self.axes)
+
+    @property
+    def key(self) -> tuple[int | slice, ...]:
+        """What indexes the data: the plane comes out in axis order, see `as_displayed`."""
+        hidden = dict(zip(self.hidden_axes, self.index, strict=True))
+        return tuple(hidden.get(axis, slice(None)) for axis in range(len(self.index) + 2))
+
+    def shape_of(self, shape: Sequence[int]) -> tuple[int, int]:
+        """Give the plane's (H, W) in data of `shape`."""
+        rows, columns = self.axes
+        return int(shape[rows]), int(shape[columns])
+
+    def as_displayed(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Turn a plane between axis order and the order on screen; either way is the same step."""
+        rows, columns = self.axes
+        return array.swapaxes(0, 1) if rows > columns else array
+
+    def holds(self, positions: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which of the data positions (N, D) lie on this plane: (N,)."""
+        at = np.round(positions[:, list(self.hidden_axes)])  # as napari rounds its slider
+        return np.asarray(np.all(at == np.array(self.index), axis=1))
+
+
+def displayed_plane(layer: Layer, dims: Dims) -> Plane:
+    """Give the plane of an image's data that is on screen.
+
+    Raises
+    ------
+    PromptError
+        If the view is 3-D, or what it shows is not one whole plane of the data.
+    """
+    if dims.ndisplay != 2:
+        raise PromptError("Prompts need the 2-D view, got the 3-D view. Press Ctrl+Y to go back.")
+    offset = dims.ndim - layer.ndim  # layers share the last axes of the world
+    rows, columns = (axis - offset for axis in dims.displayed)
+    if min(rows, columns) < 0:
+        raise PromptError(
+            f"Two axes of {layer.name!r} must be on screen, got one that it does not have. "
+            "Roll the axes (Ctrl+E) until you see it."
+        )
+    plane = Plane((rows, columns), (0,) * (layer.ndim - 2))
+    _check_not_oblique(layer, plane)
+    return Plane(plane.axes, _index_at(layer, plane, dims))
+
+
+def map_positions(source: Layer, target: Layer, positions: ArrayLike) -> NDArray[np.float64]:
+    """Carry positions from one layer's data over the world into another's: (N, D) to (N, D')."""
+    rescale = _units_ratio(source.units, target.units)
+    mapped = [
+        target.world_to_data(_scaled(source.data_to_world(position), rescale))
+        for position in np.asarray(positions, np.float64)
+    ]
+    return np.array(mapped, np.float64).reshape(-1, target.ndim)
+
+
+def _index_at(layer: Layer, plane: Plane, dims: Dims) -> tuple[int, ...]:
+    # Before 0.9, napari knew no units of the world.
+    rescale = _units_ratio(getattr(dims, "units", None), layer.units)
+    position = np.asarray(layer.world_to_data(_scaled(dims.point, rescale)))
+    index = tuple(int(np.round(position[axis])) for axis in plane.hidden_axes)
+    for axis, value in zip(plane.hidden_axes, index, strict=True):
+        if not 0 <= value < layer.data.shape[axis]:
+            raise PromptError(
+                f"The plane on screen must be one of the {layer.data.shape[axis]} planes of "
+                f"{layer.name!r}, got number {value}. Move the slider until you see the image."
+            )
+    return index
+
+
+def _check_not_oblique(layer: Layer, plane: Plane) -> None:
+    linear = _linear_matrix(layer)
+    shown, hidden = list(plane.axes), list(plane.hidden_axes)
+    mixed = np.abs([*linear[np.ix_(shown, hidden)].flat, *linear[np.ix_(hidden, shown)].flat])
+    if mixed.size and mixed.max() > _OBLIQUE * np.abs(linear).max():
+        raise PromptError(
+            f"The plane on screen must be a plane of the data of {layer.name!r}, but the layer is "
+            "rotated or sheared out of it. Resample the image, or look along another axis."
+        )
+
+
+def _linear_matrix(layer: Layer) -> NDArray[np.float64]:
+    """Give the data-to-world matrix (D, D) without its translation, by sending unit steps."""
+    origin = np.array(layer.data_to_world(np.zeros(layer.ndim)))
+    steps = [np.array(layer.data_to_world(step)) - origin for step in np.eye(layer.ndim)]
+    return np.stack(steps, axis=1)
+
+
+def _units_ratio(source: Sequence[Any] | None, target: Sequence[Any]) -> NDArray[np.float64] | None:
+    """Give what world coordinates in `source` units are multiplied by to be in `target` units."""
+    if source is None or tuple(source[-len(target) :]) == tuple(target[-len(source) :]):
+        return None
+    pairs = zip(source[::-1], target[::-1], strict=False)
+    return np.array([float((1 * a).to(b).magnitude) for a, b in pairs])[::-1]
+
+
+def _scaled(
+    position: Sequence[float], ratio: NDArray[np.float64] | None
+) -> NDArray[np.float64] | Sequence[float]:
+    if ratio is None:
+        return position
+    scaled = np.array(position, np.float64)
+    scaled[-len(ratio) :] *= ratio[-len(scaled) :]
+    return scaled

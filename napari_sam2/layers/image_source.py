@@ -1,0 +1,128 @@
+"""The door in for pixels: the chosen image and the plane of it that is on screen."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_sam2.errors import PromptError
+from napari_sam2.layers.axes import Plane, displayed_plane
+from napari_sam2.session.prompts import PlaneImage
+
+_DIMS_EVENTS = ("point", "order", "ndisplay")
+
+
+class ImageSource:
+    """Reads the plane on screen of one image, and tells when it becomes another.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer, or napari's proxy of it.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._dims = viewer.dims
+        self._image: Image | None = None
+        self._versions = count()
+        self._version = next(self._versions)
+        self._seen: Plane | None = None
+        for name in _DIMS_EVENTS:
+            getattr(self._dims.events, name).connect(self._on_dims_changed)
+
+    @property
+    def image(self) -> Image | None:
+        """The chosen image."""
+        return self._image
+
+    def select(self, image: Image | None) -> None:
+        """Choose the image to read, or none."""
+        if image == self._image:
+            return
+        self._disconnect_image()
+        self._image = image
+        if image is not None:
+            image.events.set_data.connect(self._on_image_read)
+            image.events.contrast_limits.connect(self._on_image_changed)
+        self._on_image_changed()
+
+    def read(self) -> tuple[PlaneImage, Plane]:
+        """Give the plane on screen; its pixels are read later, by whoever calls its `read`.
+
+        Raises
+        ------
+        PromptError
+            If there is no image, or no whole plane of it is on screen.
+        """
+        if self._image is None:
+            raise PromptError("Segmenting needs an image, got none. Open one and choose it here.")
+        plane = displayed_plane(self._image, self._dims)
+        data = _finest_level(self._image)
+        pixels = PlaneImage(
+            key=(str(self._image.unique_id), id(data), self._version, plane.axes, plane.index),
+            shape=plane.shape_of(data.shape),
+            read=partial(_read, data, plane),
+            contrast_limits=_contrast_limits(self._image),
+        )
+        return pixels, plane
+
+    def close(self) -> None:
+        """Disconnect from the viewer and the image."""
+        self._disconnect_image()
+        self._image = None
+        for name in _DIMS_EVENTS:
+            getattr(self._dims.events, name).disconnect(self._on_dims_changed)
+
+    def _disconnect_image(self) -> None:
+        if self._image is not None:
+            self._image.events.set_data.disconnect(self._on_image_read)
+            self._image.events.contrast_limits.disconnect(self._on_image_changed)
+
+    def _on_dims_changed(self) -> None:
+        if self._notice_plane():
+            self.changed.emit()
+
+    def _on_image_read(self) -> None:
+        # napari reads an image again when the slider moves and when its pixels may have changed.
+        if not self._notice_plane():
+            self._version = next(self._versions)
+        self.changed.emit()
+
+    def _on_image_changed(self) -> None:
+        self._notice_plane()
+        self._version = next(self._versions)
+        self.changed.emit()
+
+    def _notice_plane(self) -> bool:
+        """Remember the plane on screen; tell whether it is another than before."""
+        try:
+            plane = None if self._image is None else displayed_plane(self._image, self._dims)
+        except PromptError:
+            plane = None
+        is_new, self._seen = plane != self._seen, plane
+        return is_new
+
+
+def _finest_level(image: Image) -> Any:
+    return image.data[0] if image.multiscale else image.data
+
+
+def _contrast_limits(image: Image) -> tuple[float, float] | None:
+    """Give what a grey image shows as black and white; napari shows RGB as it is."""
+    if image.rgb:
+        return None
+    low, high = image.contrast_limits
+    return float(low), float(high)
+
+
+def _read(data: Any, plane: Plane) -> NDArray[Any]:
+    return plane.as_displayed(np.asarray(data[plane.key]))

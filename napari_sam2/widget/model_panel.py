@@ -1,0 +1,71 @@
+"""Which model segments, and where it computes."""
+
+from __future__ import annotations
+
+from psygnal import Signal
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+
+from napari_sam2.weights.registry import REGISTRY, Entry
+from napari_sam2.widget.look import quiet, wrapping_label
+
+_BYTES_PER_PARAMETER = 4  # the official checkpoints are float32
+
+
+class ModelPanel(QWidget):
+    """A list of models, with what choosing one costs.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        As in Qt.
+    """
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._names = sorted(REGISTRY, key=lambda name: not REGISTRY[name].bundled)
+        self._choice = QComboBox()
+        self._choice.addItems([_title(REGISTRY[name]) for name in self._names])
+        self._choice.setToolTip("Larger models see more, and take longer.")
+        self._hint = quiet(wrapping_label())
+        self._choice.activated.connect(self._on_activated)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self._choice)
+        layout.addWidget(self._hint)
+        self._show_hint()
+
+    @property
+    def entry(self) -> Entry:
+        """The chosen model."""
+        return REGISTRY[self._names[self._choice.currentIndex()]]
+
+    def show_device(self, device: str) -> None:
+        """Say where the model computes, once that is known."""
+        self._hint.setText(f"Computes on {device}.")
+
+    def _show_hint(self) -> None:
+        self._hint.setText(_hint(self.entry))
+
+    def _on_activated(self) -> None:
+        self._show_hint()
+        self.chosen.emit(self.entry.name)
+
+
+def _title(entry: Entry) -> str:
+    if entry.bundled:
+        return f"{entry.name} (included)"
+    return f"{entry.name} ({_version(entry)})"
+
+
+def _version(entry: Entry) -> str:
+    return "SAM 2.1" if (entry.config_name or "").startswith("sam2.1") else "SAM 2.0"
+
+
+def _hint(entry: Entry) -> str:
+    if entry.bundled:
+        return "Comes with napari-sam2: nothing to download."
+    megabytes = (entry.parameters or 0) * _BYTES_PER_PARAMETER / 1e6
+    return f"Downloads {megabytes:.0f} MB the first time, from {entry.repo} ({entry.licence})."

@@ -1,0 +1,107 @@
+"""The only place that starts a thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
+from superqt.utils import create_worker
+
+from napari_sam2.controller import Report, Work
+from napari_sam2.errors import Sam2Error
+from napari_sam2.session.prompts import Request
+from napari_sam2.session.results import Prediction
+
+if TYPE_CHECKING:
+    from napari_sam2.session.image_segmenter import LazySegmenter
+
+_log = logging.getLogger(__name__)
+
+
+class ThreadRunner(QObject):
+    """Does one piece of work at a time on a worker thread, and calls back on the GUI thread.
+
+    After `close` nothing is called any more; work that has begun ends unheard.
+    """
+
+    # Emitted by the worker: Qt queues them to the thread that this object lives on.
+    _reported = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._done: Callable[[Prediction], None] | None = None
+        self._failed: Callable[[Exception], None] | None = None
+        self._report: Report | None = None
+        self._reported.connect(self._on_reported)
+
+    def run(
+        self,
+        work: Work,
+        done: Callable[[Prediction], None],
+        failed: Callable[[Exception], None],
+        reported: Report,
+    ) -> None:
+        """Start `work` on a worker thread; the work before it must have ended."""
+        self._done, self._failed, self._report = done, failed, reported
+        create_worker(
+            self._work,  # bound, so that this object lives as long as the worker
+            work,
+            _connect={
+                "returned": self._on_returned,
+                "errored": self._on_errored,  # or superqt raises it on the GUI thread
+            },
+        )
+
+    def close(self) -> None:
+        """Forget whom to call."""
+        self._done = self._failed = self._report = None
+
+    def _work(self, work: Work) -> Prediction:
+        return work(self._reported.emit)
+
+    def _on_returned(self, prediction: Prediction) -> None:
+        if self._done is not None:
+            self._done(prediction)
+
+    def _on_errored(self, error: Exception) -> None:
+        if not isinstance(error, Sam2Error):
+            _log.error("The worker failed.", exc_info=error)
+        if self._failed is not None:
+            self._failed(error)
+
+    def _on_reported(self, stage: str) -> None:
+        if self._report is not None:
+            self._report(stage)
+
+
+class LazyPredict:
+    """Predicts with a segmenter that is made, and torch imported, on the worker thread.
+
+    Attributes
+    ----------
+    device : str
+        Where the last prediction was computed, for people; empty before the first.
+    """
+
+    def __init__(self) -> None:
+        self.device = ""
+        self._segmenter: LazySegmenter | None = None
+
+    def __call__(self, request: Request, report: Report) -> Prediction:
+        """Answer a request; see `LazySegmenter.predict`."""
+        if self._segmenter is None:
+            report("loading")  # torch itself takes a second or two
+            from napari_sam2.session.image_segmenter import LazySegmenter
+
+            self._segmenter = LazySegmenter()
+        prediction = self._segmenter.predict(request, report)
+        self.device = _describe(request.device)
+        return prediction
+
+
+def _describe(device: str) -> str:
+    from napari_sam2.session.device import choose_device, describe_device
+
+    return describe_device(choose_device(device))

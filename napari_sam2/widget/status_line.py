@@ -1,0 +1,91 @@
+"""The line that always says what is going on."""
+
+from __future__ import annotations
+
+from napari.utils import progress
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from napari_sam2.widget.look import BACKGROUND, delayed, wrapping_label
+
+_BUSY_AFTER_MS = 150  # what is quicker than this should not flicker
+_STAGES = {
+    "starting": "Starting ...",
+    "loading": "Loading the model ...",
+    "embedding": "Looking at the image ...",
+    "decoding": "Drawing the mask ...",
+}
+_LONG_STAGES = ("loading", "embedding")  # shown in napari's activity dock as well
+
+
+class StatusLine(QWidget):
+    """A sentence, and a bar that moves while the worker is busy.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        As in Qt.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._text = wrapping_label()
+        self._bar = QProgressBar()
+        self._bar.setRange(0, 0)
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(4)
+        policy = self._bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # so that nothing jumps
+        self._bar.setSizePolicy(policy)
+        self._bar.hide()
+        self._delay = delayed(self, _BUSY_AFTER_MS, self._bar.show)
+        self._activity: progress | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._text)
+        layout.addWidget(self._bar)
+
+    @property
+    def text(self) -> str:
+        """What the line says."""
+        return str(self._text.text())
+
+    def say(self, text: str) -> None:
+        """Say what is going on."""
+        self._text.setStyleSheet("")
+        self._text.setText(text)
+
+    def complain(self, text: str) -> None:
+        """Say what went wrong."""
+        self._text.setStyleSheet(f"QLabel {{ color: {BACKGROUND}; }}")
+        self._text.setText(text)
+
+    def show_stage(self, stage: str) -> None:
+        """Show that the worker is busy with a stage; at rest if it is empty."""
+        if not stage:
+            self.rest()
+            return
+        if not self._bar.isVisible():
+            self._delay.start()
+        self.say(_STAGES[stage])
+        self._end_activity()
+        if stage in _LONG_STAGES:
+            self._activity = progress(total=0, desc=f"SAM 2: {_STAGES[stage]}", file=_Nowhere())
+
+    def rest(self) -> None:
+        """Stop the bar, and napari's."""
+        self._delay.stop()
+        self._bar.hide()
+        self._end_activity()
+
+    def _end_activity(self) -> None:
+        if self._activity is not None:
+            self._activity.close()
+            self._activity = None
+
+
+class _Nowhere:
+    """A file that forgets: without a window, napari's progress prints to the terminal."""
+
+    def write(self, _text: str) -> None: ...
+
+    def flush(self) -> None: ...
