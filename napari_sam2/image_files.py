@@ -17,6 +17,7 @@ from napari_sam2.errors import PromptError, Sam2Error
 TIFF_SUFFIXES = (".tif", ".tiff")
 WRITABLE_SUFFIXES = (*TIFF_SUFFIXES, ".png")
 _MODES_AS_THEY_ARE = ("1", "L", "RGB", "RGBA", "I", "F")
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _COLOUR_AXIS = "S"  # tifffile's letter for samples of one pixel
 
 
@@ -101,15 +102,19 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
 def _read(path: Path) -> tuple[NDArray[Any], int]:
     """Give the whole file, and how many axes (0 or 1) at its end are colours."""
     try:
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            return _read_tiff(path)
-        return _read_with_pillow(path)
+        return _read_tiff(path) if _is_tiff(path) else _read_with_pillow(path)
     except (
         *(OSError, ValueError, EOFError, SyntaxError, IndexError),  # Pillow, for damaged files
         Image.DecompressionBombError,
         tifffile.TiffFileError,
     ) as error:
         raise PromptError(f"Cannot read {path} as an image: {error}") from error
+
+
+def _is_tiff(path: Path) -> bool:
+    """Look at the content: microscopes give TIFF many names (.lsm, .stk, ...)."""
+    with path.open("rb") as file:
+        return file.read(4) in _TIFF_MAGIC
 
 
 def _read_tiff(path: Path) -> tuple[NDArray[Any], int]:

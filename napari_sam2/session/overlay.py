@@ -42,7 +42,7 @@ def draw_overlay(prediction: Prediction, plane: NDArray[Any]) -> NDArray[np.uint
     zoom = max(1, round(_READABLE_SIDE / max(request.image.shape)))
     unit = to_unit(plane, value_range(plane, request.image.contrast_limits))
     canvas = _enlarge(unit if unit.ndim == 3 else np.stack([unit] * 3, axis=-1), zoom)
-    stroke = max(2, round(max(canvas.shape) / 400))
+    stroke = max(2, round(max(canvas.shape) / 500))
     _paint_mask(canvas, _enlarge(prediction.mask, zoom), stroke)
     if request.prompts.box is not None:
         _paint_box(canvas, [_to_canvas(edge, zoom) for edge in request.prompts.box], stroke)
@@ -61,8 +61,13 @@ def _to_canvas(position: float, zoom: int) -> float:
 
 
 def _paint_mask(canvas: _Canvas, mask: NDArray[np.bool_], stroke: int) -> None:
-    _blend(canvas, mask * np.float32(_TINT), MASK_COLOUR)
-    _blend(canvas, (mask & ~_eroded(mask, stroke)).astype(np.float32), MASK_COLOUR)
+    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    if len(rows) == 0:
+        return
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # planes can be large
+    part, mask = canvas[window], mask[window]
+    _blend(part, mask * np.float32(_TINT), MASK_COLOUR)
+    _blend(part, (mask & ~_eroded(mask, stroke)).astype(np.float32), MASK_COLOUR)
 
 
 def _eroded(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
@@ -74,32 +79,39 @@ def _eroded(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
 
 def _paint_box(canvas: _Canvas, edges: list[float], stroke: int) -> None:
     y0, x0, y1, x1 = edges
-    yy, xx = np.ogrid[: canvas.shape[0], : canvas.shape[1]]
+    part, yy, xx = _window(canvas, edges, margin=stroke)
     # Distance to the rectangle's line: positive outside, negative inside.
     dy, dx = np.maximum(y0 - yy, yy - y1), np.maximum(x0 - xx, xx - x1)
-    _blend(canvas, _covered(np.abs(np.maximum(dy, dx)), stroke / 2), BOX_COLOUR)
+    _blend(part, _covered(np.abs(np.maximum(dy, dx)), stroke / 2), BOX_COLOUR)
 
 
 def _paint_point(
     canvas: _Canvas, centre: tuple[float, float], radius: float, *, positive: bool
 ) -> None:
-    reach = int(radius) + 3
-    corner = [max(0, int(c) - reach) for c in centre]
-    patch = canvas[corner[0] : int(centre[0]) + reach, corner[1] : int(centre[1]) + reach]
-    dy = np.arange(patch.shape[0])[:, None] + corner[0] - centre[0]
-    dx = np.arange(patch.shape[1])[None, :] + corner[1] - centre[1]
+    part, yy, xx = _window(canvas, [*centre, *centre], margin=int(radius) + 2)
+    dy, dx = yy - centre[0], xx - centre[1]
     distance = np.hypot(dy, dx)
-    _blend(patch, _covered(distance, radius), _WHITE)
-    _blend(
-        patch, _covered(distance, radius * 0.82), POSITIVE_COLOUR if positive else NEGATIVE_COLOUR
-    )
+    _blend(part, _covered(distance, radius), _WHITE)
+    colour = POSITIVE_COLOUR if positive else NEGATIVE_COLOUR
+    _blend(part, _covered(distance, radius * 0.82), colour)
     # A plus or a minus too: colours alone do not tell everybody.
     bar_length, bar_width = radius * 0.5, radius * 0.14
     sign = _covered(np.maximum(np.abs(dy) + bar_length - bar_width, np.abs(dx)), bar_length)
     if positive:
         upright = _covered(np.maximum(np.abs(dx) + bar_length - bar_width, np.abs(dy)), bar_length)
         sign = np.maximum(sign, upright)
-    _blend(patch, sign, _WHITE)
+    _blend(part, sign, _WHITE)
+
+
+def _window(
+    canvas: _Canvas, edges: list[float], margin: int
+) -> tuple[_Canvas, NDArray[np.int_], NDArray[np.int_]]:
+    """Give the part of the canvas around a rectangle, and its row and column numbers."""
+    top, left = (max(0, int(edge) - margin) for edge in edges[:2])
+    bottom, right = (max(0, int(edge) + margin + 1) for edge in edges[2:])
+    part = canvas[top:bottom, left:right]
+    rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]
+    return part, rows, columns
 
 
 def _covered(distance: NDArray[np.floating[Any]], reach: float) -> NDArray[np.float32]:

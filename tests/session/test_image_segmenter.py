@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sam2.errors import PromptError
+from napari_sam2.model import Sam2
+from napari_sam2.session.cache import FeatureCache
+from napari_sam2.session.image_segmenter import ImageSegmenter, LazySegmenter
+from napari_sam2.session.prompts import PlaneImage, Prompts, Request
+from tests.session.conftest import TINY, make_tiny_model
+
+SHAPE = (60, 90)
+LOW_RES = TINY.image_size // 4
+IMAGE = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
+POINT, BOX = [(20.0, 30.0)], (10.0, 15.0, 40.0, 70.0)
+
+
+class Spy:
+    """Counts what the model is asked, and passes it on."""
+
+    def __init__(self, model: Sam2, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.embedded: list[torch.Tensor] = []
+        self.decoded: list[dict[str, Any]] = []
+        embed, decode = model.embed, model.decode
+
+        def spy_embed(pixels: torch.Tensor) -> Any:
+            self.embedded.append(pixels)
+            return embed(pixels)
+
+        def spy_decode(features: Any, coords_xy: Any, labels: Any, logits: Any, **kw: Any) -> Any:
+            self.decoded.append({"coords_xy": coords_xy, "labels": labels, "logits": logits, **kw})
+            return decode(features, coords_xy, labels, logits, **kw)
+
+        monkeypatch.setattr(model, "embed", spy_embed)
+        monkeypatch.setattr(model, "decode", spy_decode)
+
+
+@pytest.fixture
+def spy(tiny_model: Sam2, monkeypatch: pytest.MonkeyPatch) -> Spy:
+    return Spy(tiny_model, monkeypatch)
+
+
+@pytest.fixture
+def segmenter(tiny_model: Sam2, spy: Spy) -> ImageSegmenter:
+    return ImageSegmenter(tiny_model)
+
+
+def request_for(image: np.ndarray = IMAGE, **kwargs: Any) -> Request:
+    fields = {"prompts": Prompts(((20.0, 30.0),), (1,)), "model": "a", "device": "cpu"}
+    return Request(PlaneImage("key", image.shape[:2], lambda: image), **(fields | kwargs))
+
+
+# What comes back
+
+
+def test_one_point_gives_three_candidates_best_first(segmenter: ImageSegmenter) -> None:
+    prediction = segmenter.segment(IMAGE, points=POINT)
+    assert prediction.masks.shape == (3, *SHAPE)
+    assert prediction.masks.dtype == bool
+    assert prediction.low_res_masks.shape == (3, LOW_RES, LOW_RES)
+    assert (np.diff(prediction.iou_predictions) <= 0).all()
+    assert isinstance(prediction.object_score, float)
+    assert prediction.chosen == 0
+
+
+@pytest.mark.parametrize(
+    ("prompts", "wanted"),
+    [
+        ({"points": POINT}, 3),
+        ({"points": POINT * 2}, 1),
+        ({"box": BOX}, 1),
+        ({"points": POINT, "box": BOX}, 1),
+        ({"mask_logits": np.zeros((LOW_RES, LOW_RES))}, 3),
+        ({"points": POINT, "mask_logits": np.zeros((LOW_RES, LOW_RES))}, 3),
+        ({"points": POINT, "multimask": False}, 1),
+        ({"box": BOX, "multimask": True}, 3),
+    ],
+)
+def test_how_many_candidates_follows_the_models_rule_unless_told(
+    segmenter: ImageSegmenter, prompts: dict[str, Any], wanted: int
+) -> None:
+    assert len(segmenter.segment(IMAGE, **prompts).masks) == wanted
+
+
+def test_the_answer_is_the_models_own(segmenter: ImageSegmenter, tiny_model: Sam2) -> None:
+    """Written out once more, without the segmenter."""
+    from napari_sam2.session.preprocess import to_model_input
+
+    prediction = segmenter.segment(IMAGE, points=[(20, 30)])
+    coords = torch.tensor([[[30 / 90 * 128, 20 / 60 * 128]]])
+    with torch.inference_mode():
+        features = tiny_model.embed(to_model_input(IMAGE, 128)[None])
+        output = tiny_model.decode(features, coords, torch.ones(1, 1).int(), None, multimask=True)
+    order = output.iou_predictions[0].argsort(descending=True)
+    low_res = output.low_res_masks[0, order]
+    full = torch.nn.functional.interpolate(low_res[None], SHAPE, mode="bilinear")[0]
+    np.testing.assert_allclose(prediction.low_res_masks, low_res, atol=1e-5)
+    np.testing.assert_allclose(prediction.iou_predictions, output.iou_predictions[0, order])
+    assert (prediction.masks == (full > 0).numpy()).mean() > 0.999
+    assert prediction.object_score == pytest.approx(float(output.object_score[0]), abs=1e-5)
+
+
+def test_points_and_box_reach_the_model_in_its_own_pixels(
+    segmenter: ImageSegmenter, spy: Spy
+) -> None:
+    segmenter.segment(IMAGE, points=[(15, 45), (60, 90)], polarity=[1, 0], box=(0, 9, 30, 90))
+    (asked,) = spy.decoded
+    np.testing.assert_allclose(
+        asked["coords_xy"][0], [[12.8, 0], [128, 64], [64, 32], [128, 128]], rtol=1e-6
+    )
+    assert asked["labels"].tolist() == [[2, 3, 1, 0]]
+
+
+def test_an_earlier_answer_can_be_refined(segmenter: ImageSegmenter, spy: Spy) -> None:
+    logits = segmenter.segment(IMAGE, points=POINT).low_res_masks
+    for form in (logits[0], logits[:1], logits[0].tolist()):
+        segmenter.segment(IMAGE, points=POINT, mask_logits=form)
+        np.testing.assert_array_equal(spy.decoded[-1]["logits"], logits[None, :1])
+
+
+def test_colours_alpha_and_one_channel_are_images(segmenter: ImageSegmenter) -> None:
+    for image in (np.stack([IMAGE] * 3, -1), np.stack([IMAGE] * 4, -1), IMAGE[..., None]):
+        assert segmenter.segment(image, points=POINT).masks.shape == (3, *SHAPE)
+
+
+def test_lists_and_arrays_are_the_same_prompts(segmenter: ImageSegmenter) -> None:
+    from_lists = segmenter.segment(IMAGE, [[20, 30], [5, 6]], [True, False], list(BOX))
+    from_arrays = segmenter.segment(
+        IMAGE, np.array([[20, 30], [5, 6]], np.uint8), np.array([1.0, 0.0]), np.array(BOX)
+    )
+    assert from_lists.request == from_arrays.request
+    np.testing.assert_array_equal(from_lists.low_res_masks, from_arrays.low_res_masks)
+
+
+def test_points_are_positive_unless_told(segmenter: ImageSegmenter) -> None:
+    assert segmenter.segment(IMAGE, POINT * 2).request.prompts.polarity == (1, 1)
+
+
+def test_the_answer_carries_its_question(segmenter: ImageSegmenter, tiny_model: Sam2) -> None:
+    request = segmenter.segment(IMAGE, POINT, box=BOX, multimask=True).request
+    assert request.prompts == Prompts(((20.0, 30.0),), (1,), BOX)
+    assert request.multimask is True
+    assert (request.model, request.device) == (tiny_model.name, "cpu")
+    np.testing.assert_array_equal(request.image.read(), IMAGE)
+
+
+def test_equal_questions_are_equal_requests(segmenter: ImageSegmenter) -> None:
+    first = segmenter.segment(IMAGE, POINT).request
+    assert segmenter.segment(IMAGE.copy(), POINT).request == first
+    assert segmenter.segment(255 - IMAGE, POINT).request != first
+
+
+def test_features_carry_no_gradients(segmenter: ImageSegmenter) -> None:
+    assert not segmenter.embed(IMAGE).image_embed.requires_grad
+
+
+# Embedding once
+
+
+def test_the_same_content_is_embedded_once(segmenter: ImageSegmenter, spy: Spy) -> None:
+    segmenter.segment(IMAGE, points=POINT)
+    segmenter.segment(IMAGE.copy(), box=BOX)
+    segmenter.predict(request_for())
+    segmenter.embed(IMAGE)
+    assert len(spy.embedded) == 1
+
+
+def test_a_changed_pixel_is_embedded_anew(segmenter: ImageSegmenter, spy: Spy) -> None:
+    image = IMAGE.copy()
+    segmenter.segment(image, points=POINT)
+    image[59, 89] ^= 1
+    segmenter.segment(image, points=POINT)
+    assert len(spy.embedded) == 2
+
+
+def test_other_contrast_limits_are_embedded_anew(segmenter: ImageSegmenter, spy: Spy) -> None:
+    """Normalisation changed and the cached embeddings no longer matched (micro-sam 1283)."""
+    request = request_for()
+    for limits in (None, (0.0, 100.0), (0.0, 100.0), (0.0, 200.0)):
+        segmenter.predict(
+            replace(request, image=replace(request.image, contrast_limits=limits))
+        )
+    assert len(spy.embedded) == 3
+
+
+def test_going_back_to_an_earlier_plane_is_free(segmenter: ImageSegmenter, spy: Spy) -> None:
+    for image in (IMAGE, 255 - IMAGE, IMAGE):
+        segmenter.segment(image, points=POINT)
+    assert len(spy.embedded) == 2
+
+
+def test_the_cache_can_be_bounded(tiny_model: Sam2, spy: Spy) -> None:
+    segmenter = ImageSegmenter(tiny_model, FeatureCache(max_bytes=1))
+    for _ in range(2):
+        segmenter.segment(IMAGE, points=POINT)
+    assert len(spy.embedded) == 2
+
+
+def test_a_shared_cache_does_not_mix_up_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = FeatureCache()
+    for seed in (0, 1):
+        model = make_tiny_model(seed)
+        model.weights_hash = str(seed)
+        spy = Spy(model, monkeypatch)
+        ImageSegmenter(model, cache).segment(IMAGE, points=POINT)
+        assert len(spy.embedded) == 1
+
+
+# Requests
+
+
+def test_predict_and_segment_agree(segmenter: ImageSegmenter) -> None:
+    predicted, segmented = segmenter.predict(request_for()), segmenter.segment(IMAGE, POINT)
+    np.testing.assert_array_equal(predicted.low_res_masks, segmented.low_res_masks)
+    np.testing.assert_array_equal(predicted.masks, segmented.masks)
+
+
+def test_a_request_without_prompts_only_embeds(segmenter: ImageSegmenter, spy: Spy) -> None:
+    stages: list[str] = []
+    prediction = segmenter.predict(request_for(prompts=Prompts()), stages.append)
+    assert prediction.masks.shape == (0, *SHAPE)
+    assert not prediction.mask.any()
+    assert (len(spy.embedded), len(spy.decoded), stages) == (1, 0, ["embedding"])
+    assert prediction.embed_seconds > 0
+
+
+def test_stages_are_told_as_they_begin(segmenter: ImageSegmenter, spy: Spy) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def report(stage: str) -> None:
+        told.append((stage, len(spy.embedded), len(spy.decoded)))
+
+    segmenter.predict(request_for(), report)
+    segmenter.predict(request_for(), report)
+    assert told == [("embedding", 0, 0), ("decoding", 1, 0), ("decoding", 1, 1)]
+
+
+def test_the_two_halves_are_timed(segmenter: ImageSegmenter) -> None:
+    first, second = segmenter.predict(request_for()), segmenter.predict(request_for())
+    assert first.embed_seconds > second.embed_seconds
+    assert first.decode_seconds > 0
+
+
+def test_nan_in_a_viewers_plane_is_seen_as_black(segmenter: ImageSegmenter) -> None:
+    image = np.linspace(0, 1, 60 * 90).reshape(SHAPE)
+    image[0] = np.nan
+    assert np.isfinite(segmenter.predict(request_for(image)).low_res_masks).all()
+
+
+def test_a_plane_that_changed_its_size_is_refused(segmenter: ImageSegmenter) -> None:
+    request = request_for()
+    with pytest.raises(PromptError, match=r"must be \(60, 90\) .* got \(30, 90\)"):
+        segmenter.predict(replace(request, image=replace(request.image, read=lambda: IMAGE[:30])))
+
+
+def test_a_point_outside_a_request_is_refused_before_embedding(
+    segmenter: ImageSegmenter, spy: Spy
+) -> None:
+    with pytest.raises(PromptError, match="lies outside"):
+        segmenter.predict(request_for(prompts=Prompts(((61, 0),), (1,))))
+    assert not spy.embedded
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "needs a prompt, got none"),
+        ({"points": [], "polarity": []}, "needs a prompt, got none"),
+        ({"points": [(61, 5)]}, r"Point \(y, x\) = \(61, 5\) lies outside .* 60 x 90"),
+        ({"points": [(5, -0.1)]}, "lies outside"),
+        ({"points": [(np.nan, 5)]}, "two finite numbers"),
+        ({"points": (20, 30)}, r"pairs, got shape \(2,\). Write one point as"),
+        ({"points": [(1, 2, 3)]}, r"pairs, got shape \(1, 3\)"),
+        ({"points": [(1, 2), (3,)]}, "pairs, such as"),
+        ({"points": "here"}, "pairs, such as"),
+        ({"points": POINT, "polarity": [1, 0]}, "one entry per point, got 2 for 1"),
+        ({"points": POINT, "polarity": [2]}, r"1 \(object\) or 0 \(background\), got \[2\]"),
+        ({"points": POINT, "polarity": [0.5]}, r"got \[0.5\]"),
+        ({"points": POINT, "polarity": ["up"]}, "polarity must be"),
+        ({"box": (5, 5, 5, 9)}, r"y0 < y1 and x0 < x1, got \(5, 5, 5, 9\)"),
+        ({"box": (40, 5, 10, 50)}, "Draw it from the top-left"),
+        ({"box": (0, 0, 61, 5)}, "lies outside"),
+        ({"box": (0, 0, np.inf, 5)}, "four finite numbers"),
+        ({"box": (1, 2, 3)}, r"four numbers, got shape \(3,\)"),
+        ({"box": [(1, 2, 3, 4)]}, "one box at a time"),
+        ({"mask_logits": np.zeros((3, LOW_RES, LOW_RES))}, r"got shape \(3, 32, 32\)"),
+        ({"mask_logits": np.zeros(SHAPE)}, r"\(32, 32\), got shape \(60, 90\)"),
+        ({"mask_logits": np.full((LOW_RES, LOW_RES), np.nan)}, "NaN or infinite"),
+        ({"points": POINT, "image": IMAGE.astype(complex)}, "real numbers, got dtype complex128"),
+        ({"points": POINT, "image": np.full(SHAPE, np.nan)}, "5400 NaN or infinite of 5400"),
+        ({"points": POINT, "image": np.zeros((2, *SHAPE))}, "must be one plane"),
+        ({"points": POINT, "image": np.zeros((0, 9))}, "must have pixels"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence_before_any_work(
+    segmenter: ImageSegmenter, spy: Spy, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PromptError, match=message):
+        segmenter.segment(**({"image": IMAGE} | arguments))
+    assert not spy.embedded
+
+
+def test_edges_are_inside(segmenter: ImageSegmenter) -> None:
+    segmenter.segment(IMAGE, points=[(0, 0), (60, 90)], box=(0, 0, 60, 90))
+
+
+# One model at a time
+
+
+class Loader:
+    """Loads tiny models, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.before: Callable[[], None] = lambda: None
+
+    def __call__(self, name: str, device: str) -> Sam2:
+        self.before()
+        self.asked.append((name, device))
+        model = make_tiny_model()
+        model.name = name
+        return model
+
+
+def test_a_model_is_loaded_when_the_first_request_names_it() -> None:
+    loader, stages = Loader(), []
+    lazy = LazySegmenter(loader)
+    assert not loader.asked
+    lazy.predict(request_for(model="a"), stages.append)
+    lazy.predict(request_for(model="a"), stages.append)
+    assert loader.asked == [("a", "cpu")]
+    assert stages == ["loading", "embedding", "decoding", "decoding"]
+
+
+def test_another_model_or_device_is_loaded_anew() -> None:
+    loader = Loader()
+    lazy = LazySegmenter(loader)
+    for model, device in (("a", "cpu"), ("b", "cpu"), ("b", "auto"), ("a", "cpu")):
+        lazy.predict(request_for(model=model, device=device))
+    assert loader.asked == [("a", "cpu"), ("b", "cpu"), ("b", "auto"), ("a", "cpu")]
+
+
+def test_the_old_model_is_freed_before_the_new_one_is_loaded() -> None:
+    """GPU memory not released when the model changes (OCTRON 24)."""
+    import gc
+    import weakref
+
+    alive: list[bool] = []
+    loader = Loader()
+    models: list[weakref.ref[Sam2]] = []
+
+    def load(name: str, device: str) -> Sam2:
+        gc.collect()
+        alive.extend(model() is not None for model in models)
+        model = loader(name, device)
+        models.append(weakref.ref(model))
+        return model
+
+    lazy = LazySegmenter(load)
+    lazy.predict(request_for(model="a"))
+    lazy.predict(request_for(model="b"))
+    assert alive == [False]
+
+
+def test_release_frees_the_model_and_the_next_request_loads_it() -> None:
+    loader = Loader()
+    lazy = LazySegmenter(loader)
+    lazy.release()
+    lazy.predict(request_for())
+    lazy.release()
+    lazy.predict(request_for())
+    assert len(loader.asked) == 2
+
+
+def test_a_failed_load_is_tried_again() -> None:
+    loader = Loader()
+    lazy = LazySegmenter(loader)
+    lazy.predict(request_for(model="a"))
+
+    def fail() -> None:
+        raise OSError("no network")
+
+    loader.before = fail
+    with pytest.raises(OSError, match="no network"):
+        lazy.predict(request_for(model="b"))
+    loader.before = lambda: None
+    assert lazy.predict(request_for(model="b")).masks.any()
+    lazy.predict(request_for(model="a"))
+    assert [name for name, _ in loader.asked] == ["a", "b", "a"]
+
+
+def test_threads_take_turns_and_load_once() -> None:
+    loader, answers = Loader(), []
+    lazy = LazySegmenter(loader)
+    together = threading.Barrier(4)
+
+    def ask() -> None:
+        together.wait()
+        answers.append(lazy.predict(request_for()))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loader.asked) == 1
+    assert len(answers) == 4
