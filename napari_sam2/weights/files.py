@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +25,12 @@ from napari_sam2.model.config import Sam2Config
 
 METADATA_KEY = "napari_sam2"
 FORMAT = 1
+
+# What torch.load raised, besides refusing a pickle, on some thousand files with flipped bytes.
+_UNREADABLE = (
+    *(AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError),
+    *(TypeError, ValueError, struct.error),
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     WeightsError
         If it is damaged, holds more than tensors, or comes from a newer napari-sam2.
     """
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         return _read_safetensors(path)
     return Checkpoint(_read_pickle(path))
 
@@ -115,14 +122,18 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f"{path} was not opened: it is damaged, or holds more than tensors, which could run "
             "code on this computer. Ask its author for a .safetensors file."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+    except _UNREADABLE as error:
         raise _damaged(path) from error
     tensors = content.get("model", content) if isinstance(content, Mapping) else None
     if not isinstance(tensors, Mapping):
         raise WeightsError(
             f"{path} must hold a state dict, or one under 'model', got {type(content).__name__}."
         )
-    others = [key for key, value in tensors.items() if not isinstance(value, Tensor)]
+    others = [
+        key
+        for key, value in tensors.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]
     if others:
         raise WeightsError(
             f"{path} must hold tensors only, got others under {others[:3]}. If this is a training "

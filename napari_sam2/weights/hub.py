@@ -152,5 +152,5 @@ def _ask(entry: Entry) -> RemoteFile:
         url=hf_hub_url(entry.repo, entry.filename, revision=told.commit_hash),
         size=told.size,
         etag=told.etag,
-        headers=build_hf_headers(),
+        headers=build_hf_headers(library_name="napari-sam2"),
     )

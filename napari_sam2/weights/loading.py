@@ -126,14 +126,12 @@ def _check_fit(
         for key in common
         if tuple(tensors[key].shape) != expected[key]
     ]
-    not_real = [
-        f"{key} {tensors[key].dtype}" for key in common if not tensors[key].is_floating_point()
-    ]
+    not_real = [f"{key} {tensors[key].dtype}" for key in common if not _is_plain(tensors[key])]
     problems = {
         "missing": missing,
         "unexpected": unexpected,
         "of wrong shape": reshaped,
-        "not floating point": not_real,
+        "not plain floating point": not_real,
     }
     told = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in problems.items() if keys]
     if told:
@@ -149,6 +147,10 @@ def _check_is_as_registered(config: Sam2Config, entry: Entry, path: Path) -> Non
             f"{path} should hold {entry.config_name}, but holds another model ({config}). "
             "Remove the file, and try again."
         )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.is_cpu and tensor.layout is torch.strided
 
 
 def _some(keys: Iterable[str]) -> str:

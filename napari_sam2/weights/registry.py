@@ -75,6 +75,7 @@ REGISTRY: dict[str, Entry] = {
             filename="micro.safetensors",
             config_name="micro",
             licence="Apache-2.0",
+            parameters=5_346_146,
             bundled=True,
         ),
         _official("tiny", "sam2.1", "tiny", 38_962_498),
@@ -115,11 +116,11 @@ def find_entry(name: str | Path) -> Entry:
 
 
 def _looks_like_path(text: str) -> bool:
-    return Path(text).suffix in SUFFIXES or "/" in text or "\\" in text
+    return Path(text).suffix.lower() in SUFFIXES or "/" in text or "\\" in text
 
 
 def _check_suffix(filename: str) -> None:
-    if Path(filename).suffix not in SUFFIXES:
+    if Path(filename).suffix.lower() not in SUFFIXES:
         raise WeightsError(
             f"A checkpoint must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, "
             f"got {filename!r}."

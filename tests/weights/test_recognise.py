@@ -6,6 +6,7 @@ import torch
 from napari_sam2.errors import WeightsError
 from napari_sam2.model import CONFIGS, Sam2, Sam2Config, build_sam2
 from napari_sam2.weights.recognise import recognise, visible_fields
+from napari_sam2.weights.registry import REGISTRY
 from tests.weights.conftest import REDUCED
 
 Shapes = dict[str, tuple[int, ...]]
@@ -23,7 +24,10 @@ def test_every_official_checkpoint_is_recognised(official_shapes: dict[str, Shap
 
 def test_micro_is_recognised() -> None:
     with torch.device("meta"):
-        assert recognise(shapes_of(build_sam2("micro"))) == CONFIGS["micro"]
+        model = build_sam2("micro")
+    assert recognise(shapes_of(model)) == CONFIGS["micro"]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert REGISTRY["micro"].parameters == parameters
 
 
 def test_all_that_shapes_betray_is_read(reduced: Sam2) -> None:

@@ -52,7 +52,9 @@ def test_only_micro_is_in_the_package() -> None:
     assert [entry.name for entry in REGISTRY.values() if entry.local_path] == ["micro"]
 
 
-@pytest.mark.parametrize("path", ["mine.pt", "./a b/mine.pth", "C:/models/mine.safetensors"])
+@pytest.mark.parametrize(
+    "path", ["mine.pt", "./a b/mine.pth", "C:/models/mine.safetensors", "A.PT"]
+)
 def test_a_path_is_taken_as_it_is(path: str) -> None:
     entry = find_entry(path)
     assert (entry.name, entry.local_path, entry.repo) == (path, Path(path), None)
