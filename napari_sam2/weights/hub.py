@@ -129,11 +129,14 @@ def _download(entry: Entry, progress: Progress | None) -> Path:
     lock = cache / ".locks" / folder / f"{remote.etag}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(str(lock)):  # another process may be at it
-        if not blob.exists():
+        if not (blob.exists() and is_intact(blob, remote.etag, remote.size)):
             download(remote, blob, progress)
-    return Path(
+    path = Path(
         hf_hub_download(entry.repo, entry.filename, revision=entry.revision, cache_dir=cache)
     )
+    if path.resolve() != blob.resolve():  # no symbolic links here (Windows): it was copied
+        blob.unlink(missing_ok=True)
+    return path
 
 
 def _ask(entry: Entry) -> RemoteFile:

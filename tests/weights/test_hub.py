@@ -154,6 +154,31 @@ def test_a_damaged_file_in_the_cache_is_never_used_offline(tiny: HubStandIn) -> 
     assert not path.exists()
 
 
+def test_a_damaged_blob_that_nothing_points_to_is_not_taken_up(tiny: HubStandIn) -> None:
+    path = fetch(TINY)
+    path.resolve().write_bytes(CONTENT[:-1])
+    path.unlink()
+    assert fetch(TINY).read_bytes() == CONTENT
+
+
+def test_without_symbolic_links_the_file_is_there_once(
+    tiny: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import file_download
+
+    monkeypatch.setattr(file_download, "are_symlinks_supported", lambda folder=None: False)
+    path = fetch(TINY)
+    assert path.read_bytes() == CONTENT
+    assert not path.is_symlink()
+    of_that_size = [
+        file
+        for file in (tmp_path / "cache").rglob("*")
+        if file.is_file() and file.stat().st_size == len(CONTENT)
+    ]
+    assert of_that_size == [path]
+    assert fetch(TINY) == path
+
+
 def test_a_small_file_outside_lfs_is_checked_by_its_git_hash(hub: HubStandIn) -> None:
     entry = find_entry("someone/cells:small.safetensors")
     hub.files["someone/cells", "small.safetensors"] = CONTENT
