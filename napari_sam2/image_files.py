@@ -149,8 +149,9 @@ def _which_plane(path: Path, axes: tuple[int, ...], plane: tuple[int, ...]) -> s
         return f"{path} holds a single plane. Leave --plane out."
     sizes = " x ".join(str(size) for size in axes)
     example = ",".join(str(size // 2) for size in axes)
+    indices = "one index" if len(axes) == 1 else f"{len(axes)} indices"
     given = f", got {len(plane)}" if plane else ""
     return (
-        f"{path} holds {sizes} planes; choose one with {len(axes)} index"
-        f"{'es' if len(axes) > 1 else ''}{given}. For example --plane {example}."
+        f"{path} holds {sizes} planes; choose one with {indices}{given}. "
+        f"For example --plane {example}."
     )

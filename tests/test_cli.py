@@ -267,14 +267,12 @@ def test_mask_and_overlay_need_two_files(segment: Any, tmp_path: Path) -> None:
         (lambda path: tifffile.imwrite(path, np.zeros((5, 5), "c8")), "dtype complex64"),
         (
             lambda path: tifffile.imwrite(path, np.zeros((7, 5, 5)), photometric="minisblack"),
-            "holds 7 planes; choose one with 1 index. For example --plane 3",
+            "holds 7 planes; choose one with one index. For example --plane 3",
         ),
     ],
     ids=["missing", "text", "nan", "complex", "stack"],
 )
-def test_a_wrong_image_ends_with_2(
-    weights: Path, tmp_path: Path, make: Any, message: str
-) -> None:
+def test_a_wrong_image_ends_with_2(weights: Path, tmp_path: Path, make: Any, message: str) -> None:
     make(tmp_path / "a.tif")
     refused(run("segment", tmp_path / "a.tif", "--point", "2,3", "--model", weights), 2, message)
 

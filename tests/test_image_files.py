@@ -66,7 +66,7 @@ def test_two_axes_need_two_indices(tmp_path: Path) -> None:
     stack = RNG.integers(0, 256, (2, 4, 12, 17), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "TZYX"})
     np.testing.assert_array_equal(read_plane(tmp_path / "a.tif", (1, 2)), stack[1, 2])
-    with pytest.raises(PromptError, match=r"2 x 4 planes; .* 2 indexes, got 1.*--plane 1,2"):
+    with pytest.raises(PromptError, match=r"2 x 4 planes; .* 2 indices, got 1.*--plane 1,2"):
         read_plane(tmp_path / "a.tif", (1,))
 
 
@@ -101,7 +101,7 @@ def test_a_tiff_by_another_name(tmp_path: Path) -> None:
 
 def test_which_plane_is_asked_with_an_example(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((10, 8, 8), np.uint8), photometric="minisblack")
-    with pytest.raises(PromptError, match="holds 10 planes; choose one .* example --plane 5"):
+    with pytest.raises(PromptError, match=r"holds 10 planes; choose one .* example --plane 5"):
         read_plane(tmp_path / "a.tif")
 
 
@@ -114,12 +114,12 @@ def test_a_plane_that_is_not_there(tmp_path: Path, index: int) -> None:
 
 def test_a_plane_of_a_single_picture(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.png")
-    with pytest.raises(PromptError, match="single plane. Leave --plane out"):
+    with pytest.raises(PromptError, match=r"single plane\. Leave --plane out"):
         read_plane(tmp_path / "a.png", (0,))
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(PromptError, match="no image at .*nowhere.png"):
+    with pytest.raises(PromptError, match=r"no image at .*nowhere\.png"):
         read_plane(tmp_path / "nowhere.png")
     with pytest.raises(PromptError, match="no image at"):
         read_plane(tmp_path)
@@ -152,7 +152,7 @@ def test_what_is_no_picture_is_told_in_a_sentence(
 ) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
-    with pytest.raises(PromptError, match="Cannot read .* as an image"):
+    with pytest.raises(PromptError, match=r"Cannot read .* as an image"):
         read_plane(path)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
+from napari_sam2.errors import Sam2Error
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.weights.loading import load_weights
 
@@ -73,9 +75,32 @@ def load_model(
         If there is no such device.
     WeightsError
         If the checkpoint cannot be found, downloaded, trusted or fitted to a model.
+    Sam2Error
+        If the device has too little memory.
     """
     where = choose_device(device)  # first: a wrong name should not cost a download
-    return load_weights(name, progress=progress).to(where)
+    model = load_weights(name, progress=progress)
+    with memory_errors(where):
+        return model.to(where)
+
+
+@contextmanager
+def memory_errors(device: torch.device) -> Iterator[None]:
+    """Turn "out of memory" of a graphics card into a sentence, and free what can be freed.
+
+    Raises
+    ------
+    Sam2Error
+        If the work inside needs more memory than the card has left.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        free_memory(device)
+        raise Sam2Error(
+            f"The memory of {describe_device(device)} is full. Close other programs that use it, "
+            "or choose a smaller model or the device cpu."
+        ) from error
 
 
 def wait_for(device: torch.device) -> None:

@@ -17,7 +17,7 @@ from napari_sam2.model.outputs import ImageFeatures, MaskOutput
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.arguments import as_mask_logits, as_prompts
 from napari_sam2.session.cache import FeatureCache, content_key
-from napari_sam2.session.device import free_memory, load_model, wait_for
+from napari_sam2.session.device import free_memory, load_model, memory_errors, wait_for
 from napari_sam2.session.postprocess import as_prediction, no_prediction
 from napari_sam2.session.preprocess import as_plane, check_finite, to_model_input
 from napari_sam2.session.prompts import PlaneImage, Request
@@ -89,6 +89,8 @@ class ImageSegmenter:
         PromptError
             If there is no prompt, a prompt is malformed or outside, or the image is not one
             plane of finite real numbers.
+        Sam2Error
+            If the device has too little memory.
         """
         plane = as_plane(image)
         check_finite(plane)
@@ -124,6 +126,8 @@ class ImageSegmenter:
         ------
         PromptError
             If the plane or a prompt cannot be used.
+        Sam2Error
+            If the device has too little memory.
         """
         plane = as_plane(request.image.read())
         if plane.shape[:2] != request.image.shape:
@@ -157,7 +161,8 @@ class ImageSegmenter:
         embedded = time.perf_counter()
         if request.prompts or logits is not None:
             _tell(report, "decoding")
-            prediction = as_prediction(request, self._decode(features, request, logits))
+            with memory_errors(self.model.device):
+                prediction = as_prediction(request, self._decode(features, request, logits))
         else:
             prediction = no_prediction(request, low_res_size)
         return replace(
@@ -181,8 +186,9 @@ class ImageSegmenter:
         if features is None:
             _tell(report, "embedding")
             pixels = to_model_input(plane, model.config.image_size, contrast_limits)
-            features = model.embed(pixels[None].to(model.device, precision))
-            wait_for(model.device)
+            with memory_errors(model.device):
+                features = model.embed(pixels[None].to(model.device, precision))
+                wait_for(model.device)
             self._cache.put(key, features)
         return features
 
@@ -237,6 +243,8 @@ class LazySegmenter:
             If the model cannot be had.
         PromptError
             If the plane or a prompt cannot be used.
+        Sam2Error
+            If the device has too little memory.
         """
         with self._lock:
             return self._segmenter_for(request, report).predict(request, report)

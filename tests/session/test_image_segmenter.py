@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.model import Sam2
 from napari_sam2.session.cache import FeatureCache
 from napari_sam2.session.image_segmenter import ImageSegmenter, LazySegmenter
@@ -184,9 +184,7 @@ def test_other_contrast_limits_are_embedded_anew(segmenter: ImageSegmenter, spy:
     """Normalisation changed and the cached embeddings no longer matched (micro-sam 1283)."""
     request = request_for()
     for limits in (None, (0.0, 100.0), (0.0, 100.0), (0.0, 200.0)):
-        segmenter.predict(
-            replace(request, image=replace(request.image, contrast_limits=limits))
-        )
+        segmenter.predict(replace(request, image=replace(request.image, contrast_limits=limits)))
     assert len(spy.embedded) == 3
 
 
@@ -308,6 +306,22 @@ def test_a_mistake_is_told_in_a_sentence_before_any_work(
     with pytest.raises(PromptError, match=message):
         segmenter.segment(**({"image": IMAGE} | arguments))
     assert not spy.embedded
+
+
+@pytest.mark.parametrize("half", ["embed", "decode"])
+def test_a_full_graphics_card_is_told_and_the_next_try_works(
+    segmenter: ImageSegmenter, tiny_model: Sam2, monkeypatch: pytest.MonkeyPatch, half: str
+) -> None:
+    """Out-of-memory errors end the work (micro-sam 1293)."""
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny_model, half, full)
+        with pytest.raises(Sam2Error, match=r"is full\. Close other programs"):
+            segmenter.segment(IMAGE, points=POINT)
+    assert segmenter.segment(IMAGE, points=POINT).masks.shape == (3, *SHAPE)
 
 
 def test_edges_are_inside(segmenter: ImageSegmenter) -> None:

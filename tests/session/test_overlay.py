@@ -14,11 +14,12 @@ from napari_sam2.session.prompts import PlaneImage, Prompts, Request
 from napari_sam2.session.results import Prediction
 
 SIDE = 800  # large enough to be drawn at its own size
+NO_PROMPTS = Prompts()
 MASK = np.zeros((SIDE, SIDE), bool)
 MASK[200:400, 300:600] = True
 
 
-def predicted(image: np.ndarray, mask: np.ndarray, prompts: Prompts = Prompts()) -> Prediction:
+def predicted(image: np.ndarray, mask: np.ndarray, prompts: Prompts = NO_PROMPTS) -> Prediction:
     plane = PlaneImage("key", image.shape[:2], lambda: image)
     return Prediction(
         Request(plane, prompts),
@@ -29,7 +30,7 @@ def predicted(image: np.ndarray, mask: np.ndarray, prompts: Prompts = Prompts())
     )
 
 
-def drawn(prompts: Prompts = Prompts(), mask: np.ndarray = MASK, level: int = 51) -> np.ndarray:
+def drawn(prompts: Prompts = NO_PROMPTS, mask: np.ndarray = MASK, level: int = 51) -> np.ndarray:
     image = np.full(mask.shape, level, np.uint8)
     return draw_overlay(predicted(image, mask, prompts), image)
 
