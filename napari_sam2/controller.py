@@ -92,6 +92,11 @@ class Controller:
         """The label of the object at work."""
         return None if self._writer is None else self._writer.object_id
 
+    @property
+    def can_commit(self) -> bool:
+        """Whether there is a mask to keep."""
+        return self._writer is not None and self._writer.has_mask
+
     def attach(self, prompts: PromptLayers, writer: MaskWriter) -> None:
         """Listen to these prompts, and write into this layer."""
         self.detach()

@@ -13,7 +13,7 @@ from napari_sam2.session.prompts import POSITIVE
 
 POLARITY = "polarity"
 _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever its name
-_POINT_PIXELS = (12, 18)  # smallest and largest diameter on screen
+_POINT_PIXELS = (16, 22)  # smallest and largest diameter on screen
 _EDGE_FRACTION = 1 / 250  # width of a box's edge, in longest sides of the image
 
 
@@ -31,8 +31,6 @@ def create_points(image: Image) -> Points:
         ndim=image.ndim,
         features={POLARITY: np.empty(0, int)},
         feature_defaults={POLARITY: POSITIVE},
-        border_color="white",
-        border_width=0.1,
         canvas_size_limits=_POINT_PIXELS,
         **_lying_on(image, "points"),
     )
@@ -42,8 +40,9 @@ def create_boxes(image: Image) -> Shapes:
     """Make an empty layer for boxes on `image`."""
     return Shapes(
         ndim=image.ndim,
+        opacity=1,
         face_color="transparent",
-        edge_color="#ffd23f",
+        edge_color="#ffc02e",
         edge_width=max(1.0, max(_shape(image)) * _EDGE_FRACTION),
         **_lying_on(image, "boxes"),
     )

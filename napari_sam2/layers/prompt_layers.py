@@ -54,8 +54,10 @@ class PromptLayers:
     @polarity.setter
     def polarity(self, value: int) -> None:
         self.points.selected_data = set()  # or the point just placed would change as well
+        self._ensure_feature()
         self.points.feature_defaults = {POLARITY: value}
         self.points.current_face_color = _COLOURS[value]
+        self.points.current_border_color = _COLOURS[value]
         self.points.current_symbol = _SYMBOLS[value]
         self._set_polarity(value)
 
@@ -136,10 +138,18 @@ class PromptLayers:
         values = np.asarray(self.points.features[POLARITY], np.float64)
         return np.where(values == NEGATIVE, NEGATIVE, POSITIVE)
 
+    def _ensure_feature(self) -> None:
+        """Put the feature back where the user, or another plugin, has replaced the table."""
+        if POLARITY not in self.points.features:
+            features = self.points.features.copy()
+            features[POLARITY] = POSITIVE
+            self.points.features = features
+
     def _restyle(self) -> None:
         polarity = self._point_polarity()
         if len(polarity):
-            self.points.face_color = [_COLOURS[value] for value in polarity]
+            colours = [_COLOURS[value] for value in polarity]
+            self.points.face_color = self.points.border_color = colours  # thin: mostly border
             self.points.symbol = [_SYMBOLS[value] for value in polarity]
 
     def _set_polarity(self, value: int) -> None:
@@ -153,6 +163,8 @@ class PromptLayers:
             self.changed.emit()
 
     def _on_features_changed(self) -> None:
+        if self.points.mode == "add":  # a point just placed would be shown in napari's blue
+            self.points.selected_data = set()
         self._restyle()
         self.changed.emit()
 

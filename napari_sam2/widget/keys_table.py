@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_sam2.widget.keys import KEYS
-from napari_sam2.widget.look import keycap, quiet
+from napari_sam2.widget.look import keycap, line, small
 
 
 class KeysTable(QWidget):
@@ -22,9 +22,10 @@ class KeysTable(QWidget):
         super().__init__(parent)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(line(), 0, 0, 1, 2)
         layout.setVerticalSpacing(3)
         layout.setHorizontalSpacing(8)
         layout.setColumnStretch(1, 1)
-        for row, key in enumerate(KEYS):
+        for row, key in enumerate(KEYS, start=1):
             layout.addWidget(keycap(key.key), row, 0, Qt.AlignmentFlag.AlignLeft)
-            layout.addWidget(quiet(QLabel(key.meaning)), row, 1)
+            layout.addWidget(small(QLabel(key.meaning)), row, 1)

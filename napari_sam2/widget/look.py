@@ -9,20 +9,22 @@ from qtpy.QtCore import QPointF, QRectF, Qt, QTimer
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QFrame, QLabel, QWidget
 
-OBJECT, BACKGROUND, BOX = "#2fd566", "#ff4d4d", "#ffd23f"
+OBJECT, BACKGROUND, BOX = "#2fb45a", "#e5484d", "#f0a500"
 _ICON_PIXELS = 48  # drawn large, so that it is sharp on any screen
 
 _W = TypeVar("_W", bound=QWidget)
 
+# In the accent of napari's themes: white is easy to read on it in both.
 PRIMARY = """
-QPushButton { background: #007acc; color: white; font-weight: bold; padding: 7px; }
-QPushButton:hover { background: #1a8cd8; }
-QPushButton:pressed { background: #0068ad; }
+QPushButton { background: #4659c8; color: white; font-weight: bold; padding: 7px; }
+QPushButton:hover { background: #5a6cd8; }
+QPushButton:pressed { background: #3949a8; }
 QPushButton:disabled { background: rgba(128, 128, 128, 60); color: rgba(128, 128, 128, 200); }
 """
-CHOICE = """
-QPushButton { padding: 5px 4px; }
-QPushButton:checked { border: 2px solid #007acc; padding: 3px 2px; font-weight: bold; }
+CHOICE = "QPushButton { padding: 5px 4px; }"  # napari's themes show which one is pressed
+BAR = """
+QProgressBar { border: none; border-radius: 2px; background: rgba(128, 128, 128, 60); }
+QProgressBar::chunk { border-radius: 2px; background: #4659c8; }
 """
 _KEYCAP = """
 QLabel { border: 1px solid rgba(128, 128, 128, 140); border-bottom-width: 2px; border-radius: 3px;
@@ -32,7 +34,13 @@ QLabel { border: 1px solid rgba(128, 128, 128, 140); border-bottom-width: 2px; b
 
 def quiet(label: QLabel) -> QLabel:
     """Make a label step back."""
-    label.setStyleSheet("QLabel { color: rgba(136, 136, 136, 255); font-size: 11px; }")
+    label.setStyleSheet("QLabel { color: rgba(140, 140, 140, 255); font-size: 11px; }")
+    return label
+
+
+def small(label: QLabel) -> QLabel:
+    """Make a label small, in the theme's colour."""
+    label.setStyleSheet("QLabel { font-size: 11px; }")
     return label
 
 
@@ -100,7 +108,7 @@ def _draw_sign(painter: QPainter, is_plus: bool) -> None:
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(OBJECT if is_plus else BACKGROUND))
     painter.drawEllipse(QRectF(3, 3, 42, 42))
-    painter.setPen(QPen(QColor("white"), 6, c=Qt.PenCapStyle.RoundCap))
+    painter.setPen(QPen(QColor("white"), 6))
     painter.drawLine(QPointF(14, 24), QPointF(34, 24))
     if is_plus:
         painter.drawLine(QPointF(24, 14), QPointF(24, 34))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFormLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -63,6 +63,7 @@ class SegmentWidget(QWidget):
         self._heading = heading("")
         self._object = ObjectsPanel()
         self._status = StatusLine()
+        self._keys = KeysTable()
         self._tools_area = self._lay_out()
         self._connect()
         self._closing = self._collect_closing()
@@ -94,19 +95,18 @@ class SegmentWidget(QWidget):
         tools = QWidget()
         inner = QVBoxLayout(tools)
         inner.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._prompt_panel, line(), self._heading, self._object, line()):
+        for widget in (self._prompt_panel, line(), self._heading, self._object):
             inner.addWidget(widget)
-        inner.addWidget(heading("Keys"))
-        inner.addWidget(KeysTable())
         self._annotate.setStyleSheet(PRIMARY)
         self._annotate.setToolTip("Add layers for points, boxes and objects on this image")
         layout = QVBoxLayout(self)
-        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.setSpacing(8)
         layout.addLayout(form)
         layout.addWidget(self._annotate)
         layout.addWidget(tools)
         layout.addWidget(self._status)
+        layout.addWidget(self._keys)
+        layout.addStretch()
         return tools
 
     def _connect(self) -> None:
@@ -168,7 +168,9 @@ class SegmentWidget(QWidget):
         self._annotate.setVisible(self._annotation is None)
         self._annotate.setEnabled(self._source.image is not None)
         self._tools_area.setVisible(self._annotation is not None)
+        self._keys.setVisible(self._annotation is not None)
         self._heading.setText(f"Object {self._controller.object_id}")
+        self._object.allow_commit(self._controller.can_commit)
         if not self._controller.busy:
             self._status.say(self._what_now())
 

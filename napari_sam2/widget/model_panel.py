@@ -66,6 +66,6 @@ def _version(entry: Entry) -> str:
 
 def _hint(entry: Entry) -> str:
     if entry.bundled:
-        return "Comes with napari-sam2: nothing to download."
+        return "Included: nothing to download."
     megabytes = (entry.parameters or 0) * _BYTES_PER_PARAMETER / 1e6
     return f"Downloads {megabytes:.0f} MB the first time, from {entry.repo} ({entry.licence})."

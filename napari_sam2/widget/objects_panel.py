@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from napari_sam2.session.results import Prediction
 from napari_sam2.widget.keys import key_of
-from napari_sam2.widget.look import leave_focus
+from napari_sam2.widget.look import PRIMARY, leave_focus
 
 
 class ObjectsPanel(QWidget):
@@ -38,6 +38,7 @@ class ObjectsPanel(QWidget):
         self._next.clicked.connect(lambda: self.cycled.emit(1))
         self._commit.clicked.connect(lambda: self.commit_requested.emit())
         self._clear.clicked.connect(lambda: self.clear_requested.emit())
+        self._commit.setStyleSheet(PRIMARY)
         for arrow in (self._previous, self._next):
             arrow.setFixedWidth(30)
         layout = QVBoxLayout(self)
@@ -52,6 +53,10 @@ class ObjectsPanel(QWidget):
         self._score.setText(describe_candidate(prediction))
         self._previous.setEnabled(count > 1)
         self._next.setEnabled(count > 1)
+
+    def allow_commit(self, is_allowed: bool) -> None:
+        """Allow to keep the mask, or not."""
+        self._commit.setEnabled(is_allowed)
 
 
 def describe_candidate(prediction: Prediction | None) -> str:

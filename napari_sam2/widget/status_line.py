@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from napari.utils import progress
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_sam2.widget.look import BACKGROUND, delayed, wrapping_label
+from napari_sam2.widget.look import BACKGROUND, BAR, delayed, wrapping_label
 
 _BUSY_AFTER_MS = 150  # what is quicker than this should not flicker
+_TEXT_HEIGHT = 36  # two lines, so that a longer sentence seldom moves what is below
 _STAGES = {
     "starting": "Starting ...",
     "loading": "Loading the model ...",
@@ -29,9 +31,12 @@ class StatusLine(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._text = wrapping_label()
+        self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._text.setMinimumHeight(_TEXT_HEIGHT)
         self._bar = QProgressBar()
         self._bar.setRange(0, 0)
         self._bar.setTextVisible(False)
+        self._bar.setStyleSheet(BAR)
         self._bar.setFixedHeight(4)
         policy = self._bar.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # so that nothing jumps

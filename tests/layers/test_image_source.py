@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from unittest.mock import Mock
+
+import dask.array as da
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_sam2.errors import PromptError
+from napari_sam2.layers.image_source import ImageSource
+from tests.layers.conftest import pixels, show_plane
+
+
+@pytest.fixture
+def source(viewer: ViewerModel) -> Iterator[ImageSource]:
+    source = ImageSource(viewer)
+    yield source
+    source.close()
+
+
+def listen(source: ImageSource) -> Mock:
+    heard = Mock()
+    source.changed.connect(heard, check_nargs=False)
+    return heard
+
+
+def test_the_plane_on_screen_is_read(source: ImageSource, image: Image) -> None:
+    source.select(image)
+    pixels, plane = source.read()
+    assert plane.index == (2,)
+    assert pixels.shape == (40, 60)
+    assert np.array_equal(pixels.read(), image.data[2])
+
+
+def test_contrast_limits_are_those_of_the_layer(source: ImageSource, scaled: Image) -> None:
+    scaled.contrast_limits = (0.2, 0.7)
+    source.select(scaled)
+    assert source.read()[0].contrast_limits == (0.2, 0.7)
+
+
+def test_colours_come_last_and_have_no_limits(source: ImageSource, viewer: ViewerModel) -> None:
+    colours = viewer.add_image(pixels((5, 40, 60, 3)), scale=(2, 0.5, 0.5))
+    source.select(colours)
+    viewer.dims.order = (0, 2, 1)
+    show_plane(viewer, colours, 3)
+    plane, _ = source.read()
+    assert plane.shape == (60, 40)
+    assert plane.contrast_limits is None
+    assert np.array_equal(plane.read(), colours.data[3].swapaxes(0, 1))
+
+
+def test_the_finest_level_is_read(source: ImageSource, viewer: ViewerModel) -> None:
+    data = pixels((64, 64))
+    source.select(viewer.add_image([data, data[::2, ::2]], multiscale=True))
+    assert np.array_equal(source.read()[0].read(), data)
+
+
+def test_a_lazy_plane_is_computed_by_who_reads_it(source: ImageSource, viewer: ViewerModel) -> None:
+    computed: list[int] = []
+
+    def block(block_info: dict) -> np.ndarray:
+        computed.append(block_info[None]["array-location"][0][0])
+        return np.zeros((1, 40, 60), np.float32)
+
+    lazy = da.map_blocks(block, chunks=((1,) * 5, (40,), (60,)), dtype=np.float32, meta=np.empty(0))
+    source.select(viewer.add_image(lazy, contrast_limits=(0, 1), scale=(2, 0.5, 0.5)))
+    show_plane(viewer, source.image, 4)
+    computed.clear()
+    plane, _ = source.read()
+    assert computed == []
+    plane.read()
+    assert computed == [4]
+
+
+def test_the_same_plane_is_the_same_value(
+    source: ImageSource, scaled: Image, viewer: ViewerModel
+) -> None:
+    source.select(scaled)
+    first, _ = source.read()
+    show_plane(viewer, scaled, 3)
+    other, _ = source.read()
+    show_plane(viewer, scaled, 2)
+    again, _ = source.read()
+    assert first == again
+    assert hash(first) == hash(again)
+    assert first != other
+
+
+@pytest.mark.parametrize("change", ["data", "in place", "limits", "image"])
+def test_other_pixels_are_another_value(
+    source: ImageSource, scaled: Image, viewer: ViewerModel, change: str
+) -> None:
+    other = viewer.add_image(scaled.data)
+    source.select(scaled)
+    before, _ = source.read()
+    heard = listen(source)
+    if change == "data":
+        scaled.data = scaled.data + 1
+    elif change == "in place":
+        scaled.data += 1
+        scaled.refresh()
+    elif change == "limits":
+        scaled.contrast_limits = (0.1, 0.2)
+    else:
+        source.select(other)
+        show_plane(viewer, other, 2)
+    assert heard.called
+    assert source.read()[0] != before
+
+
+def test_moving_the_slider_is_told_once(
+    source: ImageSource, scaled: Image, viewer: ViewerModel
+) -> None:
+    source.select(scaled)
+    heard = listen(source)
+    show_plane(viewer, scaled, 4)
+    assert heard.call_count == 1
+
+
+def test_looks_that_change_no_pixel_are_not_told(source: ImageSource, scaled: Image) -> None:
+    source.select(scaled)
+    heard = listen(source)
+    scaled.opacity = 0.5
+    scaled.name = "renamed"
+    scaled.gamma = 0.5
+    heard.assert_not_called()
+
+
+def test_no_image_is_a_sentence(source: ImageSource) -> None:
+    with pytest.raises(PromptError, match="needs an image, got none"):
+        source.read()
+
+
+def test_after_close_nothing_is_heard(scaled: Image, viewer: ViewerModel) -> None:
+    source = ImageSource(viewer)
+    source.select(scaled)
+    heard = listen(source)
+    source.close()
+    show_plane(viewer, scaled, 0)
+    scaled.data = scaled.data + 1
+    heard.assert_not_called()
