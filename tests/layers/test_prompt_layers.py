@@ -187,7 +187,7 @@ def test_it_is_told_after_each_edit_and_not_before(on_scaled: PromptLayers, scal
     on_scaled.points.add((2, 10, 20))
     assert {len(prompts.points) for prompts in seen} == {1}
     seen.clear()
-    on_scaled.points.data = on_scaled.points.data + [0, 1, 1]
+    on_scaled.points.data = np.add(on_scaled.points.data, [0, 1, 1])
     assert {prompts.points for prompts in seen} == {((11, 21),)}
     seen.clear()
     on_scaled.points.remove([0])
