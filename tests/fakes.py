@@ -39,7 +39,7 @@ class HeldRunner:
         work, self._work = self._work, None
         try:
             prediction = work(self._reported)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # as a worker thread would
             self._failed(error)
         else:
             self._done(prediction)

@@ -1,0 +1,43 @@
+"""A panel on a viewer without a window, with a real worker thread and a fake model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QThreadPool
+
+from napari_sam2.widget import SegmentWidget
+from tests.fakes import SquarePredict
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    return ViewerModel()
+
+
+@pytest.fixture
+def predict() -> Iterator[SquarePredict]:
+    predict = SquarePredict()
+    yield predict
+    predict.may_answer.set()
+    assert QThreadPool.globalInstance().waitForDone(10_000)
+
+
+@pytest.fixture
+def stack(viewer: ViewerModel):
+    return viewer.add_image(np.zeros((5, 40, 60)), scale=(2, 0.5, 0.5), name="cells")
+
+
+@pytest.fixture
+def panel(
+    qtbot: QtBot, viewer: ViewerModel, predict: SquarePredict, stack
+) -> Iterator[SegmentWidget]:
+    """The panel with a stack to segment, shown."""
+    panel = SegmentWidget(viewer, predict)
+    qtbot.addWidget(panel)
+    panel.show()
+    return panel

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import logging
+from threading import Event, current_thread, main_thread
+from unittest.mock import Mock
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QThreadPool
+
+from napari_sam2.errors import WeightsError
+from napari_sam2.widget.runner import ThreadRunner
+
+
+def wait_for_workers() -> None:
+    assert QThreadPool.globalInstance().waitForDone(10_000)
+
+
+def test_work_runs_elsewhere_and_calls_back_here(qtbot: QtBot) -> None:
+    threads = {}
+
+    def work(report):
+        report("embedding")
+        threads["work"] = current_thread()
+        return "mask"
+
+    def note(name: str):
+        return lambda value: threads.update({name: (current_thread(), value)})
+
+    ThreadRunner().run(work, note("done"), note("failed"), note("reported"))
+    qtbot.waitUntil(lambda: "done" in threads)
+    assert threads["work"] is not main_thread()
+    assert threads["done"] == (main_thread(), "mask")
+    assert threads["reported"] == (main_thread(), "embedding")
+    assert "failed" not in threads
+
+
+def test_an_error_is_handed_over_and_not_raised(
+    qtbot: QtBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    done, failed, error = Mock(), Mock(), WeightsError("no network")
+    runner = ThreadRunner()
+    runner.run(Mock(side_effect=error), done, failed, Mock())
+    qtbot.waitUntil(lambda: failed.called)
+    failed.assert_called_once_with(error)
+    done.assert_not_called()
+    assert not caplog.records
+
+
+def test_an_unexpected_error_is_logged_with_its_traceback(
+    qtbot: QtBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = Mock()
+    runner = ThreadRunner()
+    with caplog.at_level(logging.ERROR):
+        runner.run(Mock(side_effect=KeyError("x")), Mock(), failed, Mock())
+        qtbot.waitUntil(lambda: failed.called)
+    assert caplog.records[0].exc_info is not None
+
+
+def test_after_close_nothing_is_called(qtbot: QtBot) -> None:
+    may_end, calls = Event(), Mock()
+
+    def work(report):
+        may_end.wait(10)
+        report("decoding")
+        return "mask"
+
+    runner = ThreadRunner()
+    runner.run(work, calls, calls, calls)
+    runner.close()
+    may_end.set()
+    wait_for_workers()
+    qtbot.wait(1)  # deliver what was queued
+    calls.assert_not_called()
+
+
+def test_a_runner_that_is_forgotten_lives_until_its_work_ends(qtbot: QtBot) -> None:
+    may_end, done = Event(), Mock()
+
+    def work(report):
+        may_end.wait(10)
+        report("decoding")
+        return "mask"
+
+    ThreadRunner().run(work, done, Mock(), Mock())
+    may_end.set()
+    qtbot.waitUntil(lambda: done.called)
+    done.assert_called_once_with("mask")
