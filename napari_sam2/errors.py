@@ -1,4 +1,4 @@
-"""Errors that a user can read and act on: one sentence of what was wanted, what came, what to do."""
+"""Errors that a user can act on: one sentence of what was wanted, what came, what to do."""
 
 
 class Sam2Error(Exception):

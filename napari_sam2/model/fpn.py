@@ -8,7 +8,7 @@ Feature pyramid networks (arXiv:1612.03144); SAM 2 (arXiv:2408.00714), "Image en
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from napari_sam2.model.hiera import Hiera
 
@@ -32,7 +32,7 @@ class FpnNeck(nn.Module):
         """Fuse the trunk's four levels into three, strides 4, 8 and 16, each (B, d_model, ., .)."""
         # convs are kept deepest level first
         coarse, stride16, stride8, stride4 = (
-            conv(stage) for conv, stage in zip(self.convs, reversed(stages))
+            conv(stage) for conv, stage in zip(self.convs, reversed(stages), strict=True)
         )
         # nearest-neighbour in float32 also under autocast
         top_down = F.interpolate(coarse.float(), scale_factor=2.0, mode="nearest")

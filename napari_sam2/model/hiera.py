@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from napari_sam2.model.blocks import MLP
 from napari_sam2.model.config import POOLED_STAGES, Sam2Config
@@ -98,7 +98,10 @@ class Hiera(nn.Module):
             The output of each stage's last block, finest first.
         """
         x = self.patch_embed(pixels)  # (B, S/4, S/4, C)
-        x = x + self.position_embedding(x.shape[1], x.shape[2])
+        return self.run_blocks(x + self.position_embedding(x.shape[1], x.shape[2]))
+
+    def run_blocks(self, x: Tensor) -> list[Tensor]:
+        """Run the blocks on placed tokens (B, S/4, S/4, C); output as that of the trunk."""
         outputs = []
         for index, block in enumerate(self.blocks):
             x = block(x)

@@ -7,6 +7,8 @@ SAM 2 (arXiv:2408.00714), "Memory encoder and memory bank".
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -33,7 +35,7 @@ class MaskDownsampler(nn.Module):
     def __init__(self, d_model: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for a, b in zip(_DOWNSAMPLER_CHANNELS, _DOWNSAMPLER_CHANNELS[1:]):
+        for a, b in pairwise(_DOWNSAMPLER_CHANNELS):
             layers += [nn.Conv2d(a, b, kernel_size=3, stride=2, padding=1), LayerNorm2d(b)]
             layers += [nn.GELU()]
         layers += [nn.Conv2d(_DOWNSAMPLER_CHANNELS[-1], d_model, kernel_size=1)]

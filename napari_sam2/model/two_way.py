@@ -18,7 +18,7 @@ _CROSS_DOWNSAMPLE = 2
 
 
 class TwoWayTransformer(nn.Module):
-    """Layers of token self-attention and cross-attention both ways, and a last look at the image."""
+    """Layers of token self-attention and cross-attention both ways; a last look at the image."""
 
     def __init__(self, dim: int, depth: int = 2) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""See the modules."""
+"""Training and evaluation: data in, weights out."""

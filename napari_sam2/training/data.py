@@ -1,0 +1,234 @@
+"""Pictures with instance masks, and random windows of them, widely augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_sam2.training.shapes import draw_scene
+
+KIND_WEIGHTS = {"fluo": 0.50, "colour": 0.25, "bright": 0.05, "shapes": 0.20}
+_SCALES = (0.6, 2.6)  # of the window, around "the whole picture fills the model input"
+_ANTIALIAS = 1.5  # shrink by pooling first where a window pixel covers more picture pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture and its instances.
+
+    Attributes
+    ----------
+    name : str
+        File name without its ending.
+    kind : str
+        First word of the name, such as "fluo".
+    image : uint8, shape (H, W, 3)
+    labels : int32, shape (H, W)
+        0 background, one integer per object.
+    """
+
+    name: str
+    kind: str
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """A batch of windows, ready for the model.
+
+    Attributes
+    ----------
+    pixels : Tensor, shape (B, 3, S, S), float32
+        RGB in [0, 1].
+    labels : Tensor, shape (B, S, S), int64
+        0 background.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+
+
+def load_pictures(folder: Path, split: str) -> list[Picture]:
+    """Read the pictures that `folder/split.txt` names (`NAME_image.png`, `NAME_label.png`).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the list or a picture is missing.
+    """
+    names = (folder / f"{split}.txt").read_text().split()
+    return [load_picture(folder, name) for name in names]
+
+
+def load_picture(folder: Path, name: str) -> Picture:
+    """Read one picture with its labels."""
+    from PIL import Image
+
+    image = np.asarray(Image.open(folder / f"{name}_image.png").convert("RGB"))
+    labels = np.asarray(Image.open(folder / f"{name}_label.png")).astype(np.int32)
+    return Picture(name, name.split("_")[0], image, labels)
+
+
+def draw_pictures(count: int, seed: int, side: int = 384) -> list[Picture]:
+    """Draw scenes of random shapes, as pictures of the kind "shapes"."""
+    rng = np.random.default_rng(seed)
+    return [Picture(f"shapes_{i:04d}", "shapes", *draw_scene(rng, side)) for i in range(count)]
+
+
+def windows(
+    pictures: Sequence[Picture],
+    rng: np.random.Generator,
+    *,
+    batch: int,
+    side: int,
+    canvas: int,
+    fresh: int,
+    pool: int = 240,
+) -> Iterator[Windows]:
+    """Give batches of random windows without end, from a pool that is renewed bit by bit.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+        Drawn by kind (`KIND_WEIGHTS`), then evenly.
+    batch, side : int
+        Windows in a batch, and their side in pixels.
+    canvas : int
+        The model's input size: at scale 1 a whole picture would fill it.
+    fresh : int
+        New windows for each batch; a window is used `batch / fresh` times on average, each time
+        mirrored or turned anew.
+    pool : int
+        Windows kept.
+    """
+    kept = [_draw(pictures, rng, side, canvas) for _ in range(batch)]
+    while True:
+        for _ in range(fresh):
+            new = _draw(pictures, rng, side, canvas)
+            if len(kept) < pool:
+                kept.append(new)
+            else:
+                kept[rng.integers(pool)] = new
+        pairs = [_mirror(*kept[i], rng) for i in rng.integers(len(kept), size=batch)]
+        yield Windows(torch.stack([p for p, _ in pairs]), torch.stack([m for _, m in pairs]))
+
+
+def _draw(
+    pictures: Sequence[Picture], rng: np.random.Generator, side: int, canvas: int
+) -> tuple[Tensor, Tensor]:
+    kinds = sorted({picture.kind for picture in pictures})
+    weights = np.array([KIND_WEIGHTS.get(kind, 0.2) for kind in kinds])
+    kind = rng.choice(kinds, p=weights / weights.sum())
+    of_kind = [picture for picture in pictures if picture.kind == kind]
+    return random_window(of_kind[rng.integers(len(of_kind))], rng, side, canvas)
+
+
+def _mirror(pixels: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    turns, flip = int(rng.integers(4)), rng.random() < 0.5
+    pixels, labels = pixels.rot90(turns, (-2, -1)), labels.rot90(turns, (-2, -1))
+    return (pixels.flip(-1), labels.flip(-1)) if flip else (pixels, labels)
+
+
+def random_window(
+    picture: Picture, rng: np.random.Generator, side: int, canvas: int
+) -> tuple[Tensor, Tensor]:
+    """Cut one window, turned, mirrored, scaled and recoloured, round a random object."""
+    zoom = canvas / np.sqrt(picture.labels.size) * np.exp(rng.uniform(*np.log(_SCALES)))
+    if picture.kind == "bright":  # its nuclei are a few pixels wide on the whole canvas
+        zoom *= rng.uniform(1, 4)
+    centre = _centre(picture, rng) + rng.uniform(-0.4, 0.4, 2) * side / zoom
+    pixels, labels = _warp(picture, rng, side, zoom, centre)
+    return recolour(pixels, rng), labels
+
+
+def _centre(picture: Picture, rng: np.random.Generator) -> NDArray[np.float64]:
+    ys, xs = np.nonzero(picture.labels[::4, ::4])
+    if len(ys) == 0:
+        return np.array(picture.labels.shape) / 2
+    i = rng.integers(len(ys))
+    return np.array([ys[i] * 4.0, xs[i] * 4.0])
+
+
+def _warp(
+    picture: Picture, rng: np.random.Generator, side: int, zoom: float, centre: NDArray[np.float64]
+) -> tuple[Tensor, Tensor]:
+    angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.7 else rng.integers(4) * np.pi / 2
+    stretch = np.exp(rng.uniform(-0.15, 0.15))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    if rng.random() < 0.5:
+        turn[:, 1] *= -1
+    matrix = turn @ np.diag([stretch, 1 / stretch]) / zoom  # window (y, x) to picture (y, x)
+
+    image, labels, centre = _cut(picture, centre, reach=side / zoom * 0.85 + 4)
+    while abs(np.linalg.det(matrix)) > _ANTIALIAS**2 and min(labels.shape) > 8:
+        image, labels = F.avg_pool2d(image[None], 2)[0], labels[::2, ::2]
+        labels = labels[: image.shape[1], : image.shape[2]]
+        matrix, centre = matrix / 2, centre / 2 - 0.25
+    offsets = np.arange(side) - (side - 1) / 2
+    y, x = np.meshgrid(offsets, offsets, indexing="ij")
+    source = np.stack([y, x], -1) @ matrix.T + centre
+    size = np.array(labels.shape)
+    grid = torch.from_numpy(((2 * source + 1) / size - 1)[..., ::-1].copy()).float()[None]
+    padding = "border" if rng.random() < 0.5 else "zeros"
+    pixels = F.grid_sample(image[None], grid, "bilinear", padding, align_corners=False)[0]
+    # Beyond the picture there is no object: a mirrored one would share its label with the real one.
+    warped = F.grid_sample(labels.float()[None, None], grid, "nearest", "zeros", False)
+    return pixels.clamp(0, 1), warped[0, 0].round().long()
+
+
+def _cut(
+    picture: Picture, centre: NDArray[np.float64], reach: float
+) -> tuple[Tensor, Tensor, NDArray[np.float64]]:
+    low = np.maximum(np.floor(centre - reach), 0).astype(int)
+    high = np.minimum(np.ceil(centre + reach) + 1, picture.labels.shape).astype(int)
+    low = np.minimum(low, np.array(picture.labels.shape) - 16)
+    high = np.maximum(high, low + 16)
+    part = np.s_[low[0] : high[0], low[1] : high[1]]
+    image = torch.from_numpy(picture.image[part].copy()).permute(2, 0, 1).float() / 255
+    return image, torch.from_numpy(picture.labels[part].copy()), centre - low
+
+
+def recolour(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Change contrast, gamma, colour, polarity, sharpness and noise of a window (3, S, S)."""
+    if rng.random() < 0.3:  # one channel, or a random mixture, as grey
+        mix = torch.from_numpy(rng.dirichlet([1.0, 1.0, 1.0])).float()
+        pixels = (pixels * mix[:, None, None]).sum(0, keepdim=True).expand(3, -1, -1)
+    if rng.random() < 0.6:  # stretched to its own range, as a viewer's contrast limits do
+        sample = pixels.reshape(-1)[::17]
+        low, high = torch.quantile(sample, torch.tensor([0.01, 0.995])).tolist()
+        pixels = (pixels - low) / max(high - low, 0.02)
+    pixels = pixels.clamp(0, 1) ** float(np.exp(rng.uniform(-0.7, 0.7)))
+    if rng.random() < 0.35:
+        pixels = 1 - pixels
+    if rng.random() < 0.3:  # colour cast, or a pseudo-colour of grey
+        gain = torch.from_numpy(rng.uniform(0.3, 1.2, (3, 1, 1))).float()
+        pixels = pixels * gain
+    if rng.random() < 0.3:
+        pixels = _blur(pixels, float(rng.uniform(0.4, 1.8)))
+    low, high = sorted(rng.uniform(0, 1, 2)) if rng.random() < 0.3 else (0.0, 1.0)
+    pixels = low + pixels * max(high - low, 0.15)
+    if rng.random() < 0.5:
+        noise = torch.randn(pixels.shape[1:], generator=_generator(rng))
+        pixels = pixels + noise * float(rng.uniform(0.005, 0.08))
+    return pixels.clamp(0, 1)
+
+
+def _blur(pixels: Tensor, sigma: float) -> Tensor:
+    radius = int(np.ceil(2.5 * sigma))
+    kernel = torch.exp(-(torch.arange(-radius, radius + 1).float() ** 2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    x = F.pad(pixels[:, None], (radius, radius, radius, radius), mode="reflect")
+    x = F.conv2d(F.conv2d(x, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    return x[:, 0]
+
+
+def _generator(rng: np.random.Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(int(rng.integers(2**31)))

@@ -1,0 +1,105 @@
+"""Prompts that an annotator would give: clicks inside, boxes, corrections where the mask is wrong.
+
+All masks here are (N, h, w) at half the window's resolution, which places a click to two pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_sam2.session.prompts import NEGATIVE, POSITIVE
+
+STEP = 2  # window pixels per mask pixel
+
+
+def click_inside(masks: Tensor, interior: Tensor) -> Tensor:
+    """Click each mask once.
+
+    Parameters
+    ----------
+    masks : Tensor, shape (N, h, w), bool
+        None of them empty.
+    interior : Tensor, shape (N,)
+        0: anywhere inside; 1: as far from the edge as possible.
+
+    Returns
+    -------
+    Tensor, shape (N, 2)
+        (x, y) in window pixels.
+    """
+    weight = interior.view(-1, 1, 1)
+    score = weight * _depth(masks) + (1 - weight) * torch.rand(masks.shape)
+    return _peak(score.masked_fill(~masks, -1))
+
+
+def boxes_around(masks: Tensor, jitter: float) -> Tensor:
+    """Draw a box round each mask, its sides off by about `jitter` of the box's size.
+
+    Returns
+    -------
+    Tensor, shape (N, 2, 2)
+        Top-left and bottom-right corner, (x, y) in window pixels.
+    """
+    side = torch.tensor([masks.shape[2], masks.shape[1]]) * STEP
+    x0, x1 = _extent(masks.any(dim=1))
+    y0, y1 = _extent(masks.any(dim=2))
+    low, high = torch.stack([x0, y0], 1).float(), torch.stack([x1, y1], 1).float()
+    size = (high - low).clamp(min=2)
+    low = low + torch.randn(low.shape) * jitter * size
+    high = high + torch.randn(high.shape) * jitter * size
+    low, high = torch.minimum(low, high - 1), torch.maximum(high, low + 1)
+    return torch.stack([low.clamp(min=0), torch.minimum(high, side)], 1)
+
+
+def correct(masks: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
+    """Click in the deepest error: missing object, or mask outside the object.
+
+    Returns
+    -------
+    coords_xy : Tensor, shape (N, 2)
+        In window pixels.
+    labels : Tensor, shape (N,)
+        1 where object is missing, 0 where there is too much; 1 inside where nothing is wrong.
+    """
+    missing, extra = masks & ~predicted, predicted & ~masks
+    deep_missing, deep_extra = _depth(missing), _depth(extra)
+    worst_missing, worst_extra = deep_missing.flatten(1).amax(1), deep_extra.flatten(1).amax(1)
+    add = worst_missing >= worst_extra
+    perfect = (worst_missing == 0) & (worst_extra == 0)
+    score = torch.where(add.view(-1, 1, 1), deep_missing, deep_extra)
+    score = torch.where(perfect.view(-1, 1, 1), _depth(masks), score)
+    score = score + 0.15 * torch.rand(score.shape) * (score > 0)
+    labels = torch.where(add | perfect, POSITIVE, NEGATIVE).int()
+    return _peak(score), labels
+
+
+def background_click(labels: Tensor) -> Tensor:
+    """Click each window (B, h, w) of labels once where there is no object, (B, 2) as (x, y)."""
+    empty = F.max_pool2d((labels > 0).float()[:, None], 5, 1, 2)[:, 0] == 0
+    return _peak(torch.rand(labels.shape) * empty)
+
+
+def _depth(masks: Tensor) -> Tensor:
+    """Estimate depth below the edge, in (0, 1] inside and 0 outside: means over two windows."""
+    x = masks.float()[:, None]
+    near = F.avg_pool2d(F.avg_pool2d(x, (5, 1), 1, (2, 0)), (1, 5), 1, (0, 2))
+    half = F.avg_pool2d(x, 2)
+    wide = F.avg_pool2d(F.avg_pool2d(half, (9, 1), 1, (4, 0)), (1, 9), 1, (0, 4))
+    wide = F.interpolate(wide, scale_factor=2.0)
+    return ((0.4 * near + 0.6 * wide) * x)[:, 0]
+
+
+def _peak(score: Tensor) -> Tensor:
+    width = score.shape[2]
+    index = score.flatten(1).argmax(1)
+    xy = torch.stack([index % width, index // width], 1).float()
+    return xy * STEP + torch.rand(xy.shape) * (STEP - 1)
+
+
+def _extent(hits: Tensor) -> tuple[Tensor, Tensor]:
+    positions = torch.arange(hits.shape[1])
+    low = torch.where(hits, positions, hits.shape[1]).amin(1)
+    high = torch.where(hits, positions, -1).amax(1)
+    return low * STEP, (high + 1) * STEP

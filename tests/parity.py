@@ -1,0 +1,236 @@
+"""Our image path against a recording of the reference: `python -m tests.parity FILE.npz SEED`.
+
+A recording holds a picture, prompts and what the official code made of them, with weights that
+`fill_rule` makes from the seed. Arrays may be thinned: `_sN` keeps every Nth row and column, `_sub`
+some channels, rows and columns, as the recording's notes say.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_sam2.model import CONFIGS, Sam2, Sam2Config, build_sam2
+from napari_sam2.model.outputs import ImageFeatures
+from napari_sam2.session.postprocess import to_masks
+from napari_sam2.session.preprocess import to_model_input
+from tests.fill_rule import digest, fill_state_dict
+
+FEATURES = 1e-5  # relative to the largest value
+LOGITS = 1e-3
+SCORES = 1e-5
+MASK_PIXELS = 1e-4  # share of pixels that may differ
+
+REDUCED = Sam2Config(
+    image_size=256,
+    embed_dim=16,
+    num_heads=1,
+    stages=(1, 2, 3, 1),
+    global_att_blocks=(4,),
+    d_model=64,
+    memory_dim=16,
+    memory_layers=2,
+    memory_feedforward=128,
+)
+_MAX_LOGIT = 32.0
+_INPUT_STEPS = {256: 2, 1024: 8}  # how the recordings thin the model input
+_MANY_CHANNELS = 256  # recordings of models this wide thin `dense_pe`
+
+
+@dataclass(frozen=True)
+class Check:
+    """One compared array: what it is, how far off, how far it may be."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the error is within the tolerance; NaN is not."""
+        return self.error <= self.tolerance
+
+
+class Recording:
+    """A recording, and a model with the same weights."""
+
+    def __init__(self, path: Path, seed: int | None = None) -> None:
+        self.arrays = dict(np.load(path))
+        meta = json.loads(bytes(self.arrays.pop("meta")).decode())
+        self.meta: dict[str, Any] = meta["image"] if "video" in meta else meta
+        name = self.meta["model"]
+        config = CONFIGS.get(name, REDUCED)
+        self.model: Sam2 = build_sam2(config)
+        seed = self.meta["seed"] if seed is None else seed
+        weights = fill_state_dict(self.model.state_dict(), seed=seed)
+        if digest(weights) != self.meta["weights_digest"]:
+            raise ValueError(
+                f"The recording's weights are not those of seed {seed} (it says seed "
+                f"{self.meta['seed']}). Give the seed that it was recorded with."
+            )
+        self.model.load_state_dict(weights)
+
+    @torch.inference_mode()
+    def checks(self) -> Iterator[Check]:
+        """Compare every array that the image path answers for."""
+        pixels = to_model_input(self.arrays["image"], self.model.config.image_size)[None]
+        yield from self._encoder(pixels)
+        features = self.model.embed(pixels)
+        yield from self._features(features, "")
+        for case in self.meta["cases"]:
+            if any(key.startswith(f"{case}.") for key in self.arrays):
+                yield from self._case(case, features)
+        if "image2" in self.arrays:
+            yield from self._batch(pixels)
+
+    def _encoder(self, pixels: torch.Tensor) -> Iterator[Check]:
+        encoder = self.model.image_encoder
+        step = _INPUT_STEPS.get(self.model.config.image_size, 1)
+        tokens = encoder.trunk.patch_embed(pixels)
+        stages = encoder.trunk(pixels)
+        values = {
+            "input_tensor": pixels[..., ::step, ::step],
+            "patch_embed_nhwc": tokens[..., ::4],
+            "pos_embed_nhwc": encoder.trunk.position_embedding(*tokens.shape[1:3])[..., ::2],
+            "stage0": stages[0][..., ::2, ::2],
+            **{f"stage{i}": stages[i] for i in (1, 2, 3)},
+            **{f"stage{i}_sub": stages[i][:, ::8, ::4, ::4] for i in range(4)},
+            "dense_pe": self.model.sam_prompt_encoder.position_grid(),
+        }
+        levels = encoder.neck(stages)
+        values["fpn0_before_conv_s"] = levels[0][:, ::4]
+        values |= {f"fpn{i}_before_conv_s": levels[i] for i in (1, 2)}
+        values |= {f"fpn{i}_before_conv_s_sub": levels[i][:, ::8, ::4, ::4] for i in range(3)}
+        if self.model.config.d_model == _MANY_CHANNELS:
+            values["dense_pe"] = values["dense_pe"][:, ::8]
+        for name, value in values.items():
+            yield from self._compare_features(name, value)
+
+    def _features(self, features: ImageFeatures, prefix: str) -> Iterator[Check]:
+        fine, middle = features.high_res_features
+        values = {
+            "image_embed": features.image_embed,
+            "image_embed_sub": features.image_embed[:, ::4],
+            "high_res0": fine,
+            "high_res0_s2": fine[..., ::2, ::2],
+            "high_res0_sub": fine[..., ::4, ::4],
+            "high_res1": middle,
+            "high_res1_s2": middle[..., ::2, ::2],
+            "high_res1_sub": middle[..., ::2, ::2],
+        }
+        for name, value in values.items():
+            yield from self._compare_features(prefix + name, value)
+
+    def _case(self, case: str, features: ImageFeatures) -> Iterator[Check]:
+        height, width = self.meta["orig_hw"]
+        coords, labels, mask = self._prompts(case, (height, width))
+        encoder = self.model.sam_prompt_encoder
+        yield from self._compare_features(
+            f"{case}.sparse_embeddings", encoder.encode_points(coords, labels)
+        )
+        yield from self._compare_features(
+            f"{case}.dense_embeddings", encoder.encode_mask(mask, len(labels))
+        )
+        raw = self.model.decode_all(features, coords, labels, mask)
+        yield from self._compare_features(f"{case}.mask_tokens_out", raw.mask_tokens)
+        yield from self._compare(f"{case}.raw_masks4", raw.low_res_masks, LOGITS)
+        yield from self._compare(f"{case}.raw_iou4", raw.iou_predictions, SCORES)
+        yield from self._compare(f"{case}.object_score_logits", raw.object_score[:, None], LOGITS)
+        for mode in ("multi", "single"):
+            output = self.model.decode(features, coords, labels, mask, multimask=mode == "multi")
+            key = f"{case}.{mode}"
+            shape = self.meta["cases"][case][f"mask_shape_{mode}"]
+            yield from self._answer(key, output.low_res_masks, output.iou_predictions, shape)
+
+    def _batch(self, pixels: torch.Tensor) -> Iterator[Check]:
+        second = to_model_input(self.arrays["image2"], self.model.config.image_size)[None]
+        features = self.model.embed(torch.cat([pixels, second]))
+        yield from self._compare_features(
+            "batch.image_embed_sub", features.image_embed[:, ::4, ::2, ::2]
+        )
+        for i, size in enumerate((self.meta["orig_hw"], self.meta["orig_hw2"])):
+            coords, labels, mask = self._prompts(f"batch.{i}", tuple(size))
+            one = features.take(torch.tensor([i]))
+            output = self.model.decode(one, coords, labels, mask, multimask=True)
+            shape = self.meta["batch_mask_shape"][i]
+            yield from self._answer(
+                f"batch.{i}", output.low_res_masks, output.iou_predictions, shape
+            )
+
+    def _answer(
+        self, key: str, logits: torch.Tensor, ious: torch.Tensor, shape: list[int]
+    ) -> Iterator[Check]:
+        clamped = logits.clamp(-_MAX_LOGIT, _MAX_LOGIT)
+        for step, suffix in ((1, ""), (2, "_s2"), (4, "_s4")):
+            name = f"{key}.low_res_logits{suffix}"
+            yield from self._compare(name, clamped[..., ::step, ::step], LOGITS)
+        yield from self._compare(f"{key}.iou", ious, SCORES)
+        masks = np.stack([to_masks(one, (shape[-2], shape[-1])) for one in logits])
+        bits = np.unpackbits(self.arrays[f"{key}.mask_packbits"])[: np.prod(shape)]
+        wrong = (masks.reshape(shape) != bits.reshape(shape).astype(bool)).mean()
+        yield Check(f"{key}.mask", float(wrong), MASK_PIXELS)
+
+    def _prompts(
+        self, case: str, size: tuple[int, int]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Give coordinates (B, N, 2), labels (B, N) and mask as the model takes them."""
+        side = self.model.config.image_size
+        scale = np.array(size[::-1], np.float32)
+        coords = np.zeros((1, 0, 2), np.float32)
+        labels = np.zeros((1, 0), np.int32)
+        if (points := self.arrays.get(f"{case}.point_coords")) is not None:
+            unit = points if f"{case}.normalize_coords" in self.arrays else points / scale
+            coords = unit.reshape(-1, *unit.shape[-2:]) * side
+            labels = self.arrays[f"{case}.point_labels"].reshape(len(coords), -1)
+        if (box := self.arrays.get(f"{case}.box")) is not None:
+            corners = (box.reshape(-1, 2, 2) / scale) * side
+            if labels.shape[1] == 0:
+                coords, labels = np.zeros((len(corners), 0, 2)), np.zeros((len(corners), 0), int)
+            coords = np.concatenate([corners, coords], 1)
+            labels = np.concatenate([np.tile([[2, 3]], (len(corners), 1)), labels], 1)
+        mask = self.arrays.get(f"{case}.mask_input")
+        as_mask = None if mask is None else torch.from_numpy(mask).reshape(-1, 1, *mask.shape[-2:])
+        return torch.from_numpy(coords.astype(np.float32)), torch.from_numpy(labels), as_mask
+
+    def _compare_features(self, name: str, value: torch.Tensor) -> Iterator[Check]:
+        if name in self.arrays:
+            largest = float(np.abs(self.arrays[name]).max(initial=0.0))
+            for check in self._compare(name, value, FEATURES):
+                yield Check(name, check.error / max(largest, 1e-12), FEATURES)
+
+    def _compare(self, name: str, value: torch.Tensor, tolerance: float) -> Iterator[Check]:
+        if name in self.arrays:
+            yield Check(name, difference(value.numpy(), self.arrays[name]), tolerance)
+
+
+def difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Give the largest absolute difference; a batch axis of 1 may be missing."""
+    if ours.size != theirs.size:
+        raise ValueError(f"Shapes {ours.shape} and {theirs.shape} do not hold the same array.")
+    return float(np.abs(ours.reshape(theirs.shape) - theirs).max(initial=0.0))
+
+
+def main() -> int:
+    """Check one recording, print a line per array, and fail if any is off."""
+    if len(sys.argv) != 3:
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    checks = list(Recording(Path(sys.argv[1]), int(sys.argv[2])).checks())
+    for check in checks:
+        verdict = "ok " if check.holds else "OFF"
+        sys.stdout.write(f"{verdict} {check.error:9.2e} <= {check.tolerance:7.0e}  {check.name}\n")
+    wrong = sum(not check.holds for check in checks)
+    sys.stdout.write(f"{len(checks) - wrong} of {len(checks)} arrays agree\n")
+    return 1 if wrong or not checks else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
