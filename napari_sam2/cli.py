@@ -22,6 +22,7 @@ from napari_sam2.cli_output import (
     info_in_words,
     say,
     show_bytes,
+    show_count,
     versions,
 )
 from napari_sam2.errors import PromptError
@@ -99,7 +100,7 @@ def segment(
 
     Example: napari-sam2 segment cells.tif --point 120,80 --point -150,95 --output mask.tif
     """
-    index = () if plane is None else plane.index
+    index = () if plane is None else plane.indices
     with exit_codes():
         _check_outputs(image, output, overlay)
         pixels = read_plane(image, index)
@@ -157,6 +158,39 @@ def download(
         from napari_sam2.weights.registry import find_entry
 
         typer.echo(fetch(find_entry(name), progress=show_bytes))
+
+
+@app.command()
+def evaluate(
+    images: Annotated[
+        Path,
+        typer.Argument(help="Folder with NAME_image.png, NAME_label.png and SPLIT.txt of NAMEs."),
+    ],
+    split: Annotated[str, typer.Option(help="Which list of names.")] = "val",
+    model: ModelOption = "micro",
+    device: DeviceOption = "auto",
+    objects: Annotated[
+        int | None, typer.Option(min=1, help="At most so many random objects a picture.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a model: IoU by kind of picture, for one click, a tight box, and three clicks.
+
+    The kind is the first word of a picture's name: fluo_0001 is of the kind "fluo".
+
+    Example: napari-sam2 evaluate data/nuclei --split val --model micro
+    """
+    with exit_codes():
+        from napari_sam2.training import evaluate as evaluation
+        from napari_sam2.training.data import load_pictures
+
+        pictures = load_pictures(images, split)
+        segmenter = _load_segmenter(model, device)
+        scores = evaluation.evaluate(segmenter, pictures, objects=objects, progress=show_count)
+    if as_json:
+        typer.echo(json.dumps(evaluation.summary(scores), indent=2))
+    else:
+        typer.echo(evaluation.table(scores))
 
 
 def _check_outputs(image: Path, output: Path | None, overlay: Path | None) -> None:

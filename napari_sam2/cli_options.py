@@ -48,7 +48,7 @@ class Box(NamedTuple):
 class Plane(NamedTuple):
     """Which plane of a stack: an index for each axis in front of the rows."""
 
-    index: tuple[int, ...] = ()
+    indices: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Plane:

@@ -45,6 +45,14 @@ def show_bytes(done: int, total: int) -> None:
         typer.echo(f"\r{done / 1e6:.0f} of {total / 1e6:.0f} MB{end}", err=True, nl=False)
 
 
+def show_count(done: int, total: int) -> None:
+    """Count pictures on one line of stderr; a log file gets the last line only."""
+    finished = done >= total
+    if sys.stderr.isatty() or finished:
+        end = "\n" if finished else ""
+        typer.echo(f"\r{done} of {total} pictures{end}", err=True, nl=False)
+
+
 def facts_of(prediction: Prediction) -> dict[str, Any]:
     """Give what is worth knowing of an answer, as JSON can hold it."""
     rows, columns = (np.flatnonzero(prediction.mask.any(axis=axis)) for axis in (1, 0))

@@ -30,7 +30,7 @@ class Attention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from (B, N, C) to (B, M, C), giving (B, N, C)."""
-        x = F.scaled_dot_product_attention(
+        x: Tensor = F.scaled_dot_product_attention(
             self._split(self.q_proj(q)), self._split(self.k_proj(k)), self._split(self.v_proj(v))
         )
         x = x.transpose(1, 2).flatten(2)  # (B, N, inner)
@@ -38,4 +38,4 @@ class Attention(nn.Module):
         return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self._num_heads, -1)).transpose(1, 2)  # (B, heads, N, C/heads)
+        return x.view(*x.shape[:2], self._num_heads, -1).transpose(1, 2)  # (B, heads, N, C/h)

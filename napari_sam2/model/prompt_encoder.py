@@ -74,7 +74,7 @@ class PromptEncoder(nn.Module):
         labels = torch.cat([labels, labels.new_full((batch, 1), PADDING)], dim=1)
         encoding = self.pe_layer(coords_xy / self._image_size)  # (B, N + 1, d_model)
         encoding = encoding * (labels != PADDING)[..., None]
-        tables = [self.not_a_point_embed.weight, *(e.weight for e in self.point_embeddings)]
+        tables = [self.not_a_point_embed.weight, *self.point_embeddings.parameters()]
         out: Tensor = encoding + torch.cat(tables)[labels.long() + 1]
         return out
 

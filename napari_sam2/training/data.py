@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_sam2.errors import PromptError
 from napari_sam2.training.shapes import draw_scene
 
 KIND_WEIGHTS = {"fluo": 0.50, "colour": 0.25, "bright": 0.05, "shapes": 0.20}
@@ -61,19 +63,25 @@ def load_pictures(folder: Path, split: str) -> list[Picture]:
 
     Raises
     ------
-    FileNotFoundError
+    PromptError
         If the list or a picture is missing.
     """
-    names = (folder / f"{split}.txt").read_text().split()
-    return [load_picture(folder, name) for name in names]
+    try:
+        names = (folder / f"{split}.txt").read_text().split()
+        return [load_picture(folder, name) for name in names]
+    except OSError as error:
+        raise PromptError(
+            f"{error.filename or folder} cannot be read. Give a folder with {split}.txt, "
+            "a list of NAMEs, and for each NAME_image.png and NAME_label.png."
+        ) from error
 
 
 def load_picture(folder: Path, name: str) -> Picture:
     """Read one picture with its labels."""
-    from PIL import Image
-
-    image = np.asarray(Image.open(folder / f"{name}_image.png").convert("RGB"))
-    labels = np.asarray(Image.open(folder / f"{name}_label.png")).astype(np.int32)
+    with Image.open(folder / f"{name}_image.png") as file:
+        image = np.asarray(file.convert("RGB"))
+    with Image.open(folder / f"{name}_label.png") as file:
+        labels = np.asarray(file).astype(np.int32)
     return Picture(name, name.split("_")[0], image, labels)
 
 
@@ -117,7 +125,7 @@ def windows(
                 kept.append(new)
             else:
                 kept[rng.integers(pool)] = new
-        pairs = [_mirror(*kept[i], rng) for i in rng.integers(len(kept), size=batch)]
+        pairs = [_mirror(kept[i], rng) for i in rng.integers(len(kept), size=batch)]
         yield Windows(torch.stack([p for p, _ in pairs]), torch.stack([m for _, m in pairs]))
 
 
@@ -131,9 +139,9 @@ def _draw(
     return random_window(of_kind[rng.integers(len(of_kind))], rng, side, canvas)
 
 
-def _mirror(pixels: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _mirror(window: tuple[Tensor, Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     turns, flip = int(rng.integers(4)), rng.random() < 0.5
-    pixels, labels = pixels.rot90(turns, (-2, -1)), labels.rot90(turns, (-2, -1))
+    pixels, labels = (part.rot90(turns, (-2, -1)) for part in window)
     return (pixels.flip(-1), labels.flip(-1)) if flip else (pixels, labels)
 
 

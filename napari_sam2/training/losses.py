@@ -96,7 +96,9 @@ class DenseHead(nn.Module):
         edges = F.binary_cross_entropy_with_logits(logits[:, 1], edge)
         miss = (logits[:, 2:] - offset).abs().sum(1)
         centres = (miss * inside).sum() / inside.sum().clamp(min=1)
-        return shapes + edges + centres + self._sameness(self.embedding(x), labels[:, 1::4, 1::4])
+        sameness = self._sameness(self.embedding(x), labels[:, 1::4, 1::4])
+        total: Tensor = shapes + edges + centres + sameness
+        return total
 
     def _sameness(self, embedding: Tensor, small: Tensor) -> Tensor:
         losses = []

@@ -51,7 +51,7 @@ class _Look:
 
 def _texture(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
     colour = np.full(3, rng.uniform(0, 1)) if rng.random() < 0.6 else rng.uniform(0, 1, 3)
-    image = np.broadcast_to(colour, (side, side, 3)).copy()
+    image: NDArray[np.float64] = np.broadcast_to(colour, (side, side, 3)).copy()
     for sigma in (rng.uniform(30, 120), rng.uniform(4, 20), rng.uniform(0.7, 3)):
         image += rng.choice([0.0, 0.03, 0.1]) * _noise(rng, side, sigma)[..., None]
     return image
@@ -63,7 +63,8 @@ def _noise(rng: np.random.Generator, side: int, sigma: float) -> NDArray[np.floa
     smooth = ndimage.gaussian_filter(coarse, sigma / step)
     smooth = ndimage.zoom(smooth, step, order=1)[:side, :side] if step > 1 else smooth
     smooth = smooth[:side, :side]
-    return (smooth - smooth.mean()) / (smooth.std() + 1e-9)
+    scaled: NDArray[np.float64] = (smooth - smooth.mean()) / (smooth.std() + 1e-9)
+    return scaled
 
 
 def _shape(

@@ -26,6 +26,7 @@ from napari_sam2.model import Sam2, build_sam2
 from napari_sam2.model.attention import Attention
 from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
 from napari_sam2.model.sam2 import memory_keys
+from napari_sam2.model.two_way import TwoWayBlock
 from napari_sam2.training import prompts
 from napari_sam2.training.data import Picture, Windows, draw_pictures, load_pictures, windows
 from napari_sam2.training.losses import DenseHead, decoder_loss, object_loss
@@ -159,7 +160,8 @@ class Trainer:
         levels = self._encode(pixels, offset)
         dense = self.dense_head(levels, batch.labels)
         fade = 0.1 + 0.9 * max(0.0, 1 - 2 * self.step / self.recipe.steps)
-        loss, ious = self.recipe.dense * fade * dense, {}
+        loss = self.recipe.dense * fade * dense
+        ious: dict[str, float] = {}
         if self.step >= self.recipe.dense_only:
             decode = _Decoder(self.model, self._features(levels), offset, side)
             is_full = side == self.model.config.image_size
@@ -261,16 +263,15 @@ class Trainer:
     @torch.no_grad()
     def _calibrate(self, pixels: Tensor) -> None:
         """Bring the neck's levels to a scale that the decoder can start from."""
-        laterals = list(self.model.image_encoder.neck.convs)[:0:-1]  # finest first, as the levels
         levels = self._encode(pixels, (0, 0))
-        scales = [_FEATURE_SCALE / level.std().item() for level in levels]
-        for lateral, scale in zip(laterals, scales, strict=True):
-            lateral.conv.weight.mul_(scale)
-            lateral.conv.bias.mul_(scale)
-        deepest = self.model.image_encoder.neck.convs[0].conv  # is added into the coarsest level
-        deepest.weight.mul_(scales[2])
-        deepest.bias.mul_(scales[2])
-        for head, scale in zip(self.dense_head.levels, scales, strict=True):
+        fine, middle, coarse = (_FEATURE_SCALE / level.std().item() for level in levels)
+        convs = [m for m in self.model.image_encoder.neck.modules() if isinstance(m, nn.Conv2d)]
+        # Deepest first; the deepest is added into the coarsest level.
+        for conv, scale in zip(convs, (coarse, coarse, middle, fine), strict=True):
+            for parameter in conv.parameters():
+                parameter.mul_(scale)
+        heads = [m for m in self.dense_head.levels.modules() if isinstance(m, nn.Conv2d)]
+        for head, scale in zip(heads, (fine, middle, coarse), strict=True):
             head.weight.div_(scale)
         self.optimizer.state.clear()
 
@@ -439,7 +440,9 @@ def prepare(model: Sam2) -> Sam2:
     direction = torch.rand(waves.shape[1]) * 2 * math.pi
     size = torch.exp(torch.linspace(math.log(0.4), math.log(9.0), waves.shape[1]))
     waves.copy_(torch.stack([size * direction.cos(), size * direction.sin()]))
-    for layer in decoder.transformer.layers:
+    for layer in decoder.transformer.modules():
+        if not isinstance(layer, TwoWayBlock):
+            continue
         _match_positions(layer.cross_attn_token_to_image, gain=2.5)
         _match_positions(layer.cross_attn_image_to_token, gain=1.7)
         for norm in (layer.norm1, layer.norm2, layer.norm3):
