@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
@@ -66,7 +65,7 @@ class KeyBindings:
         """Bind every key to each owner, a viewer or a layer."""
         for owner in owners:
             for key in KEYS:
-                act = partial(_act, self._actions[key.action])
+                act = _ignoring_owner(self._actions[key.action])
                 before = owner.bind_key(key.key, None)
                 owner.bind_key(key.key, act)
                 self._replaced.append((owner, key.key, before))
@@ -78,5 +77,8 @@ class KeyBindings:
             owner.bind_key(key, before, overwrite=True)
 
 
-def _act(action: Callable[[], None], _owner: Any) -> None:
-    action()
+def _ignoring_owner(action: Callable[[], None]) -> Callable[[Any], None]:
+    def act(_owner: Any) -> None:  # a function: napari asks for its name, which a partial lacks
+        action()
+
+    return act
