@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -92,3 +93,16 @@ def test_after_close_nothing_is_heard(viewer: ViewerModel, prompts: PromptLayers
     prompts.points.mode = "add"
     viewer.layers.selection.active = prompts.boxes
     heard.assert_not_called()
+
+
+def test_clearing_keeps_the_tool_and_the_looks(tools: Tools, prompts: PromptLayers) -> None:
+    """cvat issue 7134: the tool had to be picked again for each object."""
+    box = np.array([[2, 5, 6], [2, 5, 26], [2, 15, 26], [2, 15, 6]])
+    tools.tool = "box"
+    prompts.boxes.add_rectangles([box])
+    looks = prompts.boxes.edge_color[0].tolist(), prompts.boxes.edge_width[0]
+    prompts.clear()
+    assert tools.tool == "box"
+    prompts.boxes.add_rectangles([box])
+    assert (prompts.boxes.edge_color[0].tolist(), prompts.boxes.edge_width[0]) == looks
+    assert looks[0] != [0.466667, 0.466667, 0.466667, 1]

@@ -102,7 +102,7 @@ def test_a_real_model_answers(
     def has_answered() -> None:
         assert "1 of 3" in texts()
 
-    qtbot.waitUntil(has_answered, timeout=60_000)
+    qtbot.waitUntil(has_answered, timeout=120_000)
     assert "Computes on" in texts()
 
 
