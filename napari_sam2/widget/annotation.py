@@ -26,16 +26,22 @@ class Annotation:
         In the viewer.
     controller : Controller
         Is attached here, and detached by `close`.
+
+    Raises
+    ------
+    PromptError
+        If the layer of objects has no room for another label.
     """
 
     def __init__(self, viewer: ViewerModel, layers: OurLayers, controller: Controller) -> None:
         self.layers = layers
         self._controller = controller
+        writer = MaskWriter(layers.objects)  # first: it may refuse, and nothing is connected yet
         self._prompts = PromptLayers(layers.points, layers.boxes)
         self.tools = Tools(viewer, self._prompts)
         self._keys = KeyBindings(self._actions())
         self._keys.bind([viewer, *layers])
-        controller.attach(self._prompts, MaskWriter(layers.objects))
+        controller.attach(self._prompts, writer)
 
     def uses(self, layer: Layer) -> bool:
         """Tell whether a layer is one of ours."""

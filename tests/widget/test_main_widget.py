@@ -339,3 +339,16 @@ def test_a_long_name_does_not_widen_the_dock(panel: SegmentWidget, stack: Image)
 
 def test_no_candidate_reads_as_nothing() -> None:
     assert describe_candidate(None) == "No mask yet"
+
+
+def test_full_labels_are_refused_and_nothing_stays_bound(
+    panel: SegmentWidget, viewer: ViewerModel
+) -> None:
+    annotate(panel)
+    objects = layer(viewer, Labels)
+    viewer.layers.remove(layer(viewer, Points))
+    objects.data = np.full(objects.data.shape, 255, np.uint8)
+    annotate(panel)
+    assert "needs room for another label" in status(panel)
+    assert button(panel, "Annotate").isVisible()
+    assert not viewer.keymap
