@@ -76,7 +76,7 @@ def check_writable(path: Path) -> None:
         raise Sam2Error(f"Cannot write {path}: there is no folder {path.parent}. Make it first.")
 
 
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write (H, W) or (H, W, 3) as the suffix says; an old file stays until the new one is whole.
 
     Raises

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.session.preprocess import as_plane, to_unit, value_range
+from napari_sam2.session.prompts import Prompts
 from napari_sam2.session.results import Prediction
 
 _Canvas = NDArray[np.float32]  # (H, W, 3), RGB in [0, 1], painted in place
 _Colour = tuple[float, float, float]
 
-MASK_COLOUR: _Colour = (0.16, 0.71, 0.96)
+MASK_COLOURS: tuple[_Colour, ...] = (
+    (0.16, 0.71, 0.96),
+    (0.98, 0.55, 0.22),
+    (0.45, 0.82, 0.35),
+    (0.87, 0.44, 0.85),
+    (0.97, 0.80, 0.27),
+    (0.36, 0.52, 0.98),
+    (0.95, 0.42, 0.48),
+)
 POSITIVE_COLOUR: _Colour = (0.20, 0.80, 0.35)
 NEGATIVE_COLOUR: _Colour = (0.93, 0.26, 0.24)
 BOX_COLOUR: _Colour = (1.00, 0.78, 0.20)
@@ -22,13 +33,15 @@ _TINT = 0.30  # opacity of the mask's inside
 _READABLE_SIDE = 768  # smaller pictures are enlarged, in whole pixels, up to about this side
 
 
-def draw_overlay(prediction: Prediction, plane: NDArray[Any]) -> NDArray[np.uint8]:
-    """Draw the chosen mask and the prompts on the plane, as bright as the model saw it.
+def draw_overlay(
+    predictions: Prediction | Sequence[Prediction], plane: NDArray[Any]
+) -> NDArray[np.uint8]:
+    """Draw the chosen masks and the prompts on the plane, as bright as the model saw it.
 
     Parameters
     ----------
-    prediction : Prediction
-        The chosen candidate is drawn.
+    predictions : Prediction or sequence of Prediction
+        One or several objects of the plane; the chosen candidate of each is drawn.
     plane : array, shape (H, W) or (H, W, 3)
         The plane that it was made from.
 
@@ -38,18 +51,26 @@ def draw_overlay(prediction: Prediction, plane: NDArray[Any]) -> NDArray[np.uint
         k is 1 for large planes, and more for small ones.
     """
     plane = as_plane(plane)
-    request = prediction.request
-    zoom = max(1, round(_READABLE_SIDE / max(request.image.shape)))
-    unit = to_unit(plane, value_range(plane, request.image.contrast_limits))
+    if isinstance(predictions, Prediction):
+        predictions = [predictions]
+    image = predictions[0].request.image
+    zoom = max(1, round(_READABLE_SIDE / max(image.shape)))
+    unit = to_unit(plane, value_range(plane, image.contrast_limits))
     canvas = _enlarge(unit if unit.ndim == 3 else np.stack([unit] * 3, axis=-1), zoom)
     stroke = max(2, round(max(canvas.shape) / 500))
-    _paint_mask(canvas, _enlarge(prediction.mask, zoom), stroke)
-    if request.prompts.box is not None:
-        _paint_box(canvas, [_to_canvas(edge, zoom) for edge in request.prompts.box], stroke)
-    for (y, x), polarity in zip(request.prompts.points, request.prompts.polarity, strict=True):
+    for prediction, colour in zip(predictions, cycle(MASK_COLOURS), strict=False):
+        _paint_mask(canvas, _enlarge(prediction.mask, zoom), stroke, colour)
+    for prediction in predictions:
+        _paint_prompts(canvas, prediction.request.prompts, zoom, stroke)
+    return np.round(canvas * 255).astype(np.uint8)
+
+
+def _paint_prompts(canvas: _Canvas, prompts: Prompts, zoom: int, stroke: int) -> None:
+    if prompts.box is not None:
+        _paint_box(canvas, [_to_canvas(edge, zoom) for edge in prompts.box], stroke)
+    for (y, x), polarity in zip(prompts.points, prompts.polarity, strict=True):
         centre = _to_canvas(y, zoom), _to_canvas(x, zoom)
         _paint_point(canvas, centre, 3.0 * stroke, positive=bool(polarity))
-    return np.round(canvas * 255).astype(np.uint8)
 
 
 def _enlarge(image: NDArray[Any], zoom: int) -> NDArray[Any]:
@@ -60,14 +81,14 @@ def _to_canvas(position: float, zoom: int) -> float:
     return (position + 0.5) * zoom - 0.5  # 0 is the centre of the first pixel, here and there
 
 
-def _paint_mask(canvas: _Canvas, mask: NDArray[np.bool_], stroke: int) -> None:
+def _paint_mask(canvas: _Canvas, mask: NDArray[np.bool_], stroke: int, colour: _Colour) -> None:
     rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
     if len(rows) == 0:
         return
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # planes can be large
     part, mask = canvas[window], mask[window]
-    _blend(part, mask * np.float32(_TINT), MASK_COLOUR)
-    _blend(part, (mask & ~_eroded(mask, stroke)).astype(np.float32), MASK_COLOUR)
+    _blend(part, mask * np.float32(_TINT), colour)
+    _blend(part, (mask & ~_eroded(mask, stroke)).astype(np.float32), colour)
 
 
 def _eroded(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:

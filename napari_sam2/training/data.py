@@ -220,12 +220,12 @@ def recolour(pixels: Tensor, rng: np.random.Generator) -> Tensor:
         gain = torch.from_numpy(rng.uniform(0.3, 1.2, (3, 1, 1))).float()
         pixels = pixels * gain
     if rng.random() < 0.3:
-        pixels = _blur(pixels, float(rng.uniform(0.4, 1.8)))
+        pixels = _blur(pixels, float(rng.uniform(0.4, 1.4)))
     low, high = sorted(rng.uniform(0, 1, 2)) if rng.random() < 0.3 else (0.0, 1.0)
-    pixels = low + pixels * max(high - low, 0.15)
+    pixels = low + pixels * max(high - low, 0.3)
     if rng.random() < 0.5:
         noise = torch.randn(pixels.shape[1:], generator=_generator(rng))
-        pixels = pixels + noise * float(rng.uniform(0.005, 0.08))
+        pixels = pixels + noise * float(rng.uniform(0.005, 0.05))
     return pixels.clamp(0, 1)
 
 

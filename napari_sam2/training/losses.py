@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from napari_sam2.model.outputs import DecoderOutput
 
 _AREA_FLOOR = 8.0  # low-res pixels; keeps the tiniest objects from ruling the loss
-_OTHERS = 0.1  # what the two candidates that are not best contribute
-_IOU_WEIGHT = 2.0
+_OTHERS = 0.4  # what the two candidates that are not best contribute
+_IOU_WEIGHT = 6.0
 _OBJECT_WEIGHT = 0.2
 _AUX_WIDTH = 48
 _EMBEDDING = 16
@@ -48,9 +48,10 @@ def object_loss(object_score: Tensor, present: Tensor) -> Tensor:
 
 
 def mask_loss(logits: Tensor, target: Tensor, background: float = 1.0) -> Tensor:
-    """Sum cross-entropy relative to the object's area, and dice, per mask: (N, M, h, w) to (N, M).
+    """Sum cross-entropy relative to the areas, and dice, per mask: (N, M, h, w) to (N, M).
 
-    At `background` 1 wrong pixels count alike wherever they are; balancing object against
+    Relative to the object's area alone, a tiny object under a large wrong mask would rule the
+    gradient. At `background` 1 wrong pixels count alike wherever they are; balancing object against
     background for good makes masks several times too large. Much less at the start keeps the
     decoder from settling on empty masks before it has found out what a prompt means.
     """
@@ -61,7 +62,7 @@ def mask_loss(logits: Tensor, target: Tensor, background: float = 1.0) -> Tensor
     probability = logits.sigmoid()
     overlap = (probability * target).sum((-2, -1))
     dice = 1 - (2 * overlap + 1) / (probability.sum((-2, -1)) + area + 1)
-    return entropy / (area + _AREA_FLOOR) + dice
+    return entropy / (area + probability.detach().sum((-2, -1)) + _AREA_FLOOR) * 2 + dice
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:

@@ -43,6 +43,11 @@ class SegmentWidget(QWidget):
         Where the images are; napari gives it.
     predict : LazyPredict, optional
         What answers requests on the worker thread.
+
+    Attributes
+    ----------
+    controller : Controller
+        For scripts: what the buttons and the keys do.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, predict: LazyPredict | None = None) -> None:
@@ -51,7 +56,7 @@ class SegmentWidget(QWidget):
         self._predict = LazyPredict() if predict is None else predict
         self._source = ImageSource(viewer)
         self._runner = ThreadRunner()
-        self._controller = Controller(self._source, self._runner, self._predict)
+        self.controller = Controller(self._source, self._runner, self._predict)
         self._annotation: Annotation | None = None
         self._note = ""
         self._kept: int | None = None  # the object kept last, until the next one has a mask
@@ -114,15 +119,15 @@ class SegmentWidget(QWidget):
         self._model.chosen.connect(self._on_model_chosen)
         self._annotate.clicked.connect(self._on_annotate_clicked)
         self._prompt_panel.tool_chosen.connect(self._on_tool_chosen)
-        self._object.cycled.connect(self._controller.cycle)
-        self._object.commit_requested.connect(self._controller.commit)
-        self._object.clear_requested.connect(self._controller.clear)
+        self._object.cycled.connect(self.controller.cycle)
+        self._object.commit_requested.connect(self.controller.commit)
+        self._object.clear_requested.connect(self.controller.clear)
         self._source.changed.connect(self._on_source_changed)
-        self._controller.stage_changed.connect(self._on_stage_changed)
-        self._controller.prediction_changed.connect(self._on_prediction_changed)
-        self._controller.committed.connect(self._on_committed)
-        self._controller.noted.connect(self._on_noted)
-        self._controller.failed.connect(self._on_failed)
+        self.controller.stage_changed.connect(self._on_stage_changed)
+        self.controller.prediction_changed.connect(self._on_prediction_changed)
+        self.controller.committed.connect(self._on_committed)
+        self.controller.noted.connect(self._on_noted)
+        self.controller.failed.connect(self._on_failed)
         self._viewer.layers.events.removed.connect(self._on_layer_removed)
 
     def _collect_closing(self) -> ExitStack:
@@ -133,7 +138,7 @@ class SegmentWidget(QWidget):
         closing.callback(self._images.disconnect_viewer)
         closing.callback(self._source.close)
         closing.callback(self._close_annotation)
-        closing.callback(self._controller.close)
+        closing.callback(self.controller.close)
         closing.callback(self._runner.close)
         # A window that is closed deletes its docks without a word; only this still comes.
         self.destroyed.connect(lambda *_: closing.close())
@@ -142,7 +147,7 @@ class SegmentWidget(QWidget):
     def _begin_annotation(self, layers: OurLayers) -> None:
         self._close_annotation()
         try:
-            self._annotation = Annotation(self._viewer, layers, self._controller)
+            self._annotation = Annotation(self._viewer, layers, self.controller)
         except PromptError as error:
             self._status.complain(str(error))
             return
@@ -161,7 +166,7 @@ class SegmentWidget(QWidget):
             return
         path = self._model.entry.local_path
         if self._annotation is not None or (path is not None and path.exists()):
-            self._controller.refresh()
+            self.controller.refresh()
 
     def _show_state(self) -> None:
         """Show the parts that are of use now, and say what can be done."""
@@ -169,9 +174,9 @@ class SegmentWidget(QWidget):
         self._annotate.setEnabled(self._source.image is not None)
         self._tools_area.setVisible(self._annotation is not None)
         self._keys.setVisible(self._annotation is not None)
-        self._heading.setText(f"Object {self._controller.object_id}")
-        self._object.allow_commit(self._controller.can_commit)
-        if not self._controller.busy:
+        self._heading.setText(f"Object {self.controller.object_id}")
+        self._object.allow_commit(self.controller.can_commit)
+        if not self.controller.busy:
             self._status.say(self._what_now())
 
     def _what_now(self) -> str:
@@ -179,7 +184,7 @@ class SegmentWidget(QWidget):
             return "Open an image to begin."
         if self._annotation is None:
             return "Press Annotate, then click on an object."
-        prediction = self._controller.prediction
+        prediction = self.controller.prediction
         if self._note:
             return self._note
         if prediction is not None and len(prediction.masks):
@@ -200,7 +205,7 @@ class SegmentWidget(QWidget):
         self._show_state()
 
     def _on_model_chosen(self, name: str) -> None:
-        self._controller.model = name
+        self.controller.model = name
         self._refresh()
 
     def _on_annotate_clicked(self) -> None:

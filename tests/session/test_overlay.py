@@ -5,7 +5,7 @@ import pytest
 
 from napari_sam2.session.overlay import (
     BOX_COLOUR,
-    MASK_COLOUR,
+    MASK_COLOURS,
     NEGATIVE_COLOUR,
     POSITIVE_COLOUR,
     draw_overlay,
@@ -48,13 +48,13 @@ def test_outside_mask_and_prompts_the_image_shows_unchanged() -> None:
 
 def test_the_mask_is_tinted_and_outlined_inside_its_own_edge() -> None:
     picture = drawn()
-    assert picture[200, 450].tolist() == as_uint8(MASK_COLOUR)
-    tinted = 51 * 0.7 + 0.3 * np.array(as_uint8(MASK_COLOUR))
+    assert picture[200, 450].tolist() == as_uint8(MASK_COLOURS[0])
+    tinted = 51 * 0.7 + 0.3 * np.array(as_uint8(MASK_COLOURS[0]))
     np.testing.assert_allclose(picture[300, 450], tinted, atol=1.5)
 
 
 def test_an_object_cut_by_the_border_is_outlined_there() -> None:
-    assert drawn(mask=np.ones((SIDE, SIDE), bool))[0, 400].tolist() == as_uint8(MASK_COLOUR)
+    assert drawn(mask=np.ones((SIDE, SIDE), bool))[0, 400].tolist() == as_uint8(MASK_COLOURS[0])
 
 
 def test_an_empty_mask_draws_nothing() -> None:
