@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+import numpy as np
 from psygnal import Signal
 
 from napari_sam2.errors import PromptError, Sam2Error
+from napari_sam2.layers.axes import Plane
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.mask_writer import MaskWriter
 from napari_sam2.layers.prompt_layers import PromptLayers
@@ -73,6 +76,7 @@ class Controller:
         self._latest: Request | None = None
         self._running: Request | None = None
         self._prediction: Prediction | None = None
+        self._shown: dict[Plane, Prediction] = {}  # of the object at work
         self._commit_waits = False
         self._closed = False
 
@@ -110,6 +114,7 @@ class Controller:
         if self._prompts is not None:
             self._prompts.changed.disconnect(self.refresh)
         self._prompts = self._writer = None
+        self._shown.clear()
         self._commit_waits = False
         self._set_prediction(None)
 
@@ -154,6 +159,7 @@ class Controller:
         self._commit_waits = False
         if self._prompts is not None and self._writer is not None:
             self._writer.erase()
+            self._shown.clear()
             self._prompts.clear()
 
     def close(self) -> None:
@@ -187,7 +193,12 @@ class Controller:
 
     def _on_done(self, prediction: Prediction) -> None:
         if self._finish(prediction.request):
-            self._show(prediction)
+            before = self._shown.get(_plane(prediction.request))
+            if before is not None and _is_same_answer(prediction, before):
+                # Asked again as a plane or an image came back: what was chosen or painted stays.
+                self._set_prediction(replace(prediction, chosen=before.chosen))
+            else:
+                self._show(prediction)
             if self._commit_waits:
                 self.commit()
 
@@ -220,6 +231,7 @@ class Controller:
             except PromptError as error:
                 self.failed.emit(str(error))
                 return
+            self._shown[_plane(prediction.request)] = prediction
         self._set_prediction(prediction)
 
     def _commit(self, prompts: PromptLayers, writer: MaskWriter) -> None:
@@ -228,6 +240,7 @@ class Controller:
         except PromptError as error:
             self.failed.emit(str(error))
             return
+        self._shown.clear()
         self._set_prediction(None)
         prompts.clear()
         self.committed.emit(label)
@@ -236,6 +249,14 @@ class Controller:
         self._prediction = prediction
         if not self._closed:
             self.prediction_changed.emit(prediction)
+
+
+def _plane(request: Request) -> Plane:
+    return Plane(request.axes, request.plane)
+
+
+def _is_same_answer(new: Prediction, old: Prediction) -> bool:
+    return new.request.prompts == old.request.prompts and np.array_equal(new.masks, old.masks)
 
 
 def _sentence(error: Exception) -> str:

@@ -240,6 +240,41 @@ def test_each_plane_keeps_its_prompts_and_its_mask(desk: Desk) -> None:
     assert desk.count(1, plane=2) == desk.count(1, plane=3) == 49
 
 
+def test_hiding_and_showing_the_image_keeps_the_chosen_candidate(desk: Desk) -> None:
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.controller.cycle()
+    desk.image.visible = False
+    desk.image.visible = True
+    desk.controller.refresh()
+    desk.runner.finish_all()
+    assert desk.count(1) == 81
+    assert desk.controller.prediction is not None
+    assert desk.controller.prediction.chosen == 1
+
+
+def test_the_brush_of_the_user_survives_a_look_at_another_plane(desk: Desk) -> None:
+    """micro-sam issue 995: edits were lost."""
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.objects.data[2, 10, 20] = 0
+    desk.show_plane(3)
+    desk.runner.finish_all()
+    desk.show_plane(2)
+    desk.runner.finish_all()
+    assert desk.count(1) == 48
+
+
+def test_a_point_that_is_placed_again_draws_again(desk: Desk) -> None:
+    for _ in range(2):
+        desk.click(10, 20)
+        desk.runner.finish_all()
+        assert desk.count(1) == 49
+        desk.points.remove([0])
+        desk.runner.finish_all()
+        assert desk.count(1) == 0
+
+
 def test_another_model_is_another_request(desk: Desk) -> None:
     desk.runner.finish_all()
     desk.controller.model = "tiny"
