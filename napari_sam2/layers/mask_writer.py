@@ -34,8 +34,7 @@ class MaskWriter:
     @property
     def has_mask(self) -> bool:
         """Whether any pixel of the object is drawn."""
-        data, label = self.labels.data, self._object_id
-        return any(np.any(np.asarray(data[plane.key]) == label) for plane in self._drawn)
+        return any(self._own_pixels(plane).any() for plane in self._drawn)
 
     def show(self, prediction: Prediction) -> None:
         """Replace the object's mask on the prediction's plane by the chosen candidate.
@@ -58,8 +57,9 @@ class MaskWriter:
 
     def erase(self) -> None:
         """Take the object's mask off every plane that it was drawn on."""
-        for plane, drawn in self._drawn.items():
-            self._write(plane, np.zeros_like(drawn), drawn)
+        for plane in self._drawn:
+            own = self._own_pixels(plane)  # with the brush's, which the next object would inherit
+            self._write(plane, np.zeros_like(own), own)
         self._drawn.clear()
 
     def commit(self) -> int:
@@ -80,6 +80,10 @@ class MaskWriter:
             )
         self._object_id = highest + 1
         self.labels.selected_label = self._object_id  # so that the brush corrects this object
+
+    def _own_pixels(self, plane: Plane) -> NDArray[np.bool_]:
+        pixels = plane.as_displayed(np.asarray(self.labels.data[plane.key]))
+        return np.asarray(pixels == self._object_id)
 
     def _check_fits(self, plane: Plane, mask: NDArray[np.bool_]) -> None:
         if self.labels.ndim != len(plane.index) + 2 or (

@@ -131,6 +131,19 @@ def test_an_object_on_several_planes_is_erased_from_all(labels: Labels) -> None:
     assert not labels.data.any()
 
 
+@pytest.mark.parametrize(
+    ("axes", "plane", "shape"), [((1, 2), (2,), (40, 60)), ((2, 0), (7,), (60, 5))]
+)
+def test_clearing_takes_the_brush_of_the_user_along(
+    labels: Labels, axes: tuple[int, int], plane: tuple[int, ...], shape: tuple[int, int]
+) -> None:
+    writer = MaskWriter(labels)
+    writer.show(prediction((1, 1, 3, 3), axes=axes, plane=plane, shape=shape))
+    labels.data[2, 7, 30] = 1  # on both planes
+    writer.erase()
+    assert not labels.data.any()
+
+
 def test_the_next_label_is_free(labels: Labels) -> None:
     labels.data[0, 0, 0] = 41
     writer = MaskWriter(labels)
