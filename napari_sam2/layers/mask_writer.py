@@ -10,6 +10,8 @@ from napari_sam2.errors import PromptError
 from napari_sam2.layers.axes import Plane
 from napari_sam2.session.results import Prediction
 
+_AT_WORK = "napari_sam2_object"  # key in the layer's metadata: the label of the object at work
+
 
 class MaskWriter:
     """Draws the mask of the object at work, over empty pixels and its own only.
@@ -17,14 +19,17 @@ class MaskWriter:
     Parameters
     ----------
     labels : Labels
-        Shaped as the image. What is already in it stays.
+        Shaped as the image. What is already in it stays. An object that an earlier writer left
+        unfinished, with no higher label since, is gone on with: its prompts may still be there.
     """
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
         self._drawn: dict[Plane, NDArray[np.bool_]] = {}  # every pixel that a preview has used
         self._object_id = 0
-        self._take_next_id()
+        self._resumed = self._resume()
+        if not self._resumed:
+            self._take_next_id()
 
     @property
     def object_id(self) -> int:
@@ -52,6 +57,10 @@ class MaskWriter:
         plane, mask = Plane(request.axes, request.plane), prediction.mask
         self._check_fits(plane, mask)
         drawn = self._drawn.get(plane)
+        if drawn is None and len(prediction.masks) == 0:
+            return
+        if drawn is None and self._resumed:
+            drawn = self._own_pixels(plane)  # the earlier writer's
         self._write(plane, mask, mask if drawn is None else mask | drawn)
         self._drawn[plane] = mask if drawn is None else mask | drawn
 
@@ -67,7 +76,16 @@ class MaskWriter:
         committed = self._object_id
         self._take_next_id()
         self._drawn.clear()
+        self._resumed = False
         return committed
+
+    def _resume(self) -> bool:
+        """Take up the object that was at work in this layer; tell whether there is one."""
+        at_work = int(self.labels.metadata.get(_AT_WORK, 0))
+        if at_work < max(1, int(np.max(self.labels.data))):
+            return False
+        self._object_id = self.labels.selected_label = at_work
+        return True
 
     def _take_next_id(self) -> None:
         highest = max(int(np.max(self.labels.data)), self._object_id)
@@ -79,6 +97,7 @@ class MaskWriter:
                 "Convert data type."
             )
         self._object_id = highest + 1
+        self.labels.metadata[_AT_WORK] = self._object_id
         self.labels.selected_label = self._object_id  # so that the brush corrects this object
 
     def _own_pixels(self, plane: Plane) -> NDArray[np.bool_]:

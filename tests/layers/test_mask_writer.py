@@ -154,6 +154,24 @@ def test_the_next_label_is_free(labels: Labels) -> None:
     assert writer.object_id == labels.selected_label == 100
 
 
+def test_another_writer_goes_on_with_the_object_at_work(labels: Labels) -> None:
+    MaskWriter(labels).show(prediction(A))
+    writer = MaskWriter(labels)
+    assert writer.object_id == labels.selected_label == 1
+    writer.show(prediction())
+    assert np.count_nonzero(labels.data) == 25  # no prompts here: what is drawn stays
+    writer.show(prediction(B))
+    assert np.count_nonzero(labels.data) == 144
+    assert writer.commit() == 1
+    assert MaskWriter(labels).object_id == 2
+
+
+def test_another_writer_leaves_a_label_that_others_may_have_taken(labels: Labels) -> None:
+    MaskWriter(labels)
+    labels.data[0, 0, :2] = 1, 2
+    assert MaskWriter(labels).object_id == 3
+
+
 def test_an_answer_about_a_committed_object_is_dropped(labels: Labels) -> None:
     writer = MaskWriter(labels)
     writer.show(prediction(A))

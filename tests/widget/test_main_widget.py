@@ -352,3 +352,22 @@ def test_full_labels_are_refused_and_nothing_stays_bound(
     assert "needs room for another label" in status(panel)
     assert button(panel, "Annotate").isVisible()
     assert not viewer.keymap
+
+
+def test_looking_at_another_image_does_not_end_the_object(
+    qtbot: QtBot, panel: SegmentWidget, viewer: ViewerModel, stack: Image, predict: SquarePredict
+) -> None:
+    annotate(panel)
+    click(viewer, 10, 20)
+    qtbot.waitUntil(lambda: count(viewer, 1) == 49)
+    press(viewer, "N")
+    viewer.add_image(np.zeros((5, 40, 60)), name="other")
+    choice = panel.findChild(QComboBox)
+    for name in ("other", "cells"):
+        choice.setCurrentText(name)
+        choice.activated.emit(choice.currentIndex())
+    qtbot.waitUntil(lambda: count(viewer, 1) == 49)  # the first candidate again, not around it
+    press(viewer, "W")
+    qtbot.waitUntil(lambda: status(panel).startswith("Object 1 is kept"))
+    assert count(viewer, 1) == 49
+    assert count(viewer, 2) == 0
