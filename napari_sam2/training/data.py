@@ -18,6 +18,8 @@ from napari_sam2.training.shapes import draw_scene
 
 KIND_WEIGHTS = {"fluo": 0.50, "colour": 0.25, "bright": 0.05, "shapes": 0.20}
 _SCALES = (0.6, 2.6)  # of the window, around "the whole picture fills the model input"
+_WHOLE = 0.6  # share of whole pictures, once whole canvases are trained
+_AS_IT_IS = 0.2  # share of windows that keep their colours
 _ANTIALIAS = 1.5  # shrink by pooling first where a window pixel covers more picture pixels
 
 
@@ -64,7 +66,7 @@ def load_pictures(folder: Path, split: str) -> list[Picture]:
     Raises
     ------
     PromptError
-        If the list or a picture is missing.
+        If the list or a picture is missing, or labels do not fit their picture.
     """
     try:
         names = (folder / f"{split}.txt").read_text().split()
@@ -77,11 +79,22 @@ def load_pictures(folder: Path, split: str) -> list[Picture]:
 
 
 def load_picture(folder: Path, name: str) -> Picture:
-    """Read one picture with its labels."""
+    """Read one picture with its labels.
+
+    Raises
+    ------
+    PromptError
+        If the labels are not of the picture's size, one integer a pixel.
+    """
     with Image.open(folder / f"{name}_image.png") as file:
         image = np.asarray(file.convert("RGB"))
     with Image.open(folder / f"{name}_label.png") as file:
         labels = np.asarray(file).astype(np.int32)
+    if labels.shape != image.shape[:2]:
+        raise PromptError(
+            f"{name}_label.png must be grey and as large as its image, {image.shape[:2]}, got "
+            f"shape {labels.shape}. Save one integer per object, 0 for the background."
+        )
     return Picture(name, name.split("_")[0], image, labels)
 
 
@@ -136,13 +149,25 @@ def _draw(
     weights = np.array([KIND_WEIGHTS.get(kind, 0.2) for kind in kinds])
     kind = rng.choice(kinds, p=weights / weights.sum())
     of_kind = [picture for picture in pictures if picture.kind == kind]
-    return random_window(of_kind[rng.integers(len(of_kind))], rng, side, canvas)
+    picture = of_kind[rng.integers(len(of_kind))]
+    if side == canvas and rng.random() < _WHOLE:
+        return whole_picture(picture, rng, side)
+    return random_window(picture, rng, side, canvas)
 
 
 def _mirror(window: tuple[Tensor, Tensor], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     turns, flip = int(rng.integers(4)), rng.random() < 0.5
     pixels, labels = (part.rot90(turns, (-2, -1)) for part in window)
     return (pixels.flip(-1), labels.flip(-1)) if flip else (pixels, labels)
+
+
+def whole_picture(picture: Picture, rng: np.random.Generator, side: int) -> tuple[Tensor, Tensor]:
+    """Squeeze a whole picture into the square, as a session does, and recolour it."""
+    image = torch.from_numpy(picture.image.copy()).permute(2, 0, 1)[None].float() / 255
+    pixels = F.interpolate(image, (side, side), mode="bilinear", antialias=True)[0]
+    labels = torch.from_numpy(picture.labels)[None, None].float()
+    squeezed = F.interpolate(labels, (side, side), mode="nearest-exact")[0, 0]
+    return recolour(pixels.clamp(0, 1), rng), squeezed.long()
 
 
 def random_window(
@@ -197,8 +222,8 @@ def _cut(
 ) -> tuple[Tensor, Tensor, NDArray[np.float64]]:
     low = np.maximum(np.floor(centre - reach), 0).astype(int)
     high = np.minimum(np.ceil(centre + reach) + 1, picture.labels.shape).astype(int)
-    low = np.minimum(low, np.array(picture.labels.shape) - 16)
-    high = np.maximum(high, low + 16)
+    low = np.maximum(np.minimum(low, np.array(picture.labels.shape) - 16), 0)
+    high = np.minimum(np.maximum(high, low + 16), picture.labels.shape)
     part = np.s_[low[0] : high[0], low[1] : high[1]]
     image = torch.from_numpy(picture.image[part].copy()).permute(2, 0, 1).float() / 255
     return image, torch.from_numpy(picture.labels[part].copy()), centre - low
@@ -206,6 +231,8 @@ def _cut(
 
 def recolour(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     """Change contrast, gamma, colour, polarity, sharpness and noise of a window (3, S, S)."""
+    if rng.random() < _AS_IT_IS:
+        return pixels
     if rng.random() < 0.3:  # one channel, or a random mixture, as grey
         mix = torch.from_numpy(rng.dirichlet([1.0, 1.0, 1.0])).float()
         pixels = (pixels * mix[:, None, None]).sum(0, keepdim=True).expand(3, -1, -1)
