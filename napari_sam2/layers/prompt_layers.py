@@ -55,7 +55,9 @@ class PromptLayers:
     def polarity(self, value: int) -> None:
         self.points.selected_data = set()  # or the point just placed would change as well
         self._ensure_feature()
-        self.points.feature_defaults = {POLARITY: value}
+        defaults = self.points.feature_defaults.copy()
+        defaults[POLARITY] = value  # beside the columns that others have added
+        self.points.feature_defaults = defaults
         self.points.current_face_color = _COLOURS[value]
         self.points.current_border_color = _COLOURS[value]
         self.points.current_symbol = _SYMBOLS[value]
@@ -170,7 +172,9 @@ class PromptLayers:
 
     def _on_feature_defaults_changed(self) -> None:
         # napari takes the defaults of a point that the user selects.
-        self._set_polarity(int(self.points.feature_defaults[POLARITY].iloc[0]))
+        defaults = self.points.feature_defaults
+        is_negative = POLARITY in defaults and defaults[POLARITY].iloc[0] == NEGATIVE
+        self._set_polarity(NEGATIVE if is_negative else POSITIVE)
 
 
 def _bounding_box(pixels: NDArray[np.float64], shape: Sequence[int]) -> Box:

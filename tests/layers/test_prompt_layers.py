@@ -224,3 +224,19 @@ def test_after_close_nothing_is_heard(viewer: ViewerModel, scaled: Image) -> Non
     prompts.points.add((2, 10, 20))
     prompts.boxes.add_rectangles([rectangle(5, 6, 15, 26)])
     heard.assert_not_called()
+
+
+@pytest.mark.parametrize("table", [{"quality": [0.5]}, {"polarity": [np.nan]}])
+def test_points_with_another_table_can_be_added_and_are_on_the_object(
+    on_scaled: PromptLayers, scaled: Image, table: dict[str, list[float]]
+) -> None:
+    on_scaled.points.add((2, 10, 20))
+    on_scaled.points.features = table
+    on_scaled.points.feature_defaults = {name: values[0] for name, values in table.items()}
+    on_scaled.points.add((2, 11, 21))
+    on_scaled.points.selected_data = {0}
+    assert read(on_scaled, scaled).polarity == (1, 1)
+    on_scaled.points.selected_data = set()
+    on_scaled.polarity = 0
+    on_scaled.points.add((2, 12, 22))
+    assert read(on_scaled, scaled).polarity == (1, 1, 0)
