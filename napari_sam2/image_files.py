@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,12 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 WRITABLE_SUFFIXES = (*TIFF_SUFFIXES, ".png")
 _MODES_AS_THEY_ARE = ("1", "L", "RGB", "RGBA", "I", "F")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# What Pillow and tifffile raised on some thousand files with flipped bytes.
+_UNREADABLE = (
+    *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError),
+    *(TypeError, ValueError, struct.error, zlib.error),
+    *(Image.DecompressionBombError, tifffile.TiffFileError),
+)
 _COLOUR_AXIS = "S"  # tifffile's letter for samples of one pixel
 
 
@@ -103,11 +111,7 @@ def _read(path: Path) -> tuple[NDArray[Any], int]:
     """Give the whole file, and how many axes (0 or 1) at its end are colours."""
     try:
         return _read_tiff(path) if _is_tiff(path) else _read_with_pillow(path)
-    except (
-        *(OSError, ValueError, EOFError, SyntaxError, IndexError),  # Pillow, for damaged files
-        Image.DecompressionBombError,
-        tifffile.TiffFileError,
-    ) as error:
+    except _UNREADABLE as error:
         raise PromptError(f"Cannot read {path} as an image: {error}") from error
 
 

@@ -156,6 +156,18 @@ def test_what_is_no_picture_is_told_in_a_sentence(
         read_plane(path)
 
 
+def test_a_tiff_with_a_flipped_byte_is_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        place = tiff.pages[0].dataoffsets[0]  # the compressed pixels begin here
+    damaged = bytearray(tiff_bytes())
+    damaged[place] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(PromptError, match=r"Cannot read .* as an image"):
+        read_plane(path)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".TIFF"])
 @pytest.mark.parametrize("image", [GREY, RGB], ids=["grey", "rgb"])
 def test_what_is_written_is_read_again(tmp_path: Path, suffix: str, image: np.ndarray) -> None:
