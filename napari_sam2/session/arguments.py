@@ -11,13 +11,15 @@ from napari_sam2.errors import PromptError
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE, Prompts
 
 
-def as_prompts(points: ArrayLike, polarity: ArrayLike | None, box: ArrayLike | None) -> Prompts:
+def as_prompts(
+    points: ArrayLike | None, polarity: ArrayLike | None, box: ArrayLike | None
+) -> Prompts:
     """Make prompts from lists or arrays; their position is checked later, against a plane.
 
     Parameters
     ----------
-    points : array_like, shape (N, 2)
-        (y, x) in pixels.
+    points : array_like, shape (N, 2), or None
+        (y, x) in pixels; None is no points.
     polarity : array_like, shape (N,), or None
         1 object, 0 background; None makes all points positive.
     box : array_like, shape (4,), or None
@@ -28,7 +30,9 @@ def as_prompts(points: ArrayLike, polarity: ArrayLike | None, box: ArrayLike | N
     PromptError
         If one of them has another shape, or is not made of numbers.
     """
-    yx = _numbers(points, "points must be (y, x) pairs, such as [(40, 30)]")
+    yx = _numbers(
+        () if points is None else points, "points must be (y, x) pairs, such as [(40, 30)]"
+    )
     if yx.size == 0:
         yx = yx.reshape(0, 2)
     if yx.ndim != 2 or yx.shape[1] != 2:

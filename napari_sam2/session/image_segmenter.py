@@ -54,7 +54,7 @@ class ImageSegmenter:
     def segment(
         self,
         image: ArrayLike,
-        points: ArrayLike = (),
+        points: ArrayLike | None = (),
         polarity: ArrayLike | None = None,
         box: ArrayLike | None = None,
         mask_logits: ArrayLike | None = None,
@@ -67,7 +67,7 @@ class ImageSegmenter:
         image : array_like, shape (H, W) or (H, W, 3)
             Of any real dtype; `session.preprocess.value_range` tells what is seen as black and
             white. It is kept inside the answer's request, not copied.
-        points : array_like, shape (N, 2)
+        points : array_like, shape (N, 2), optional
             (y, x) in pixels; 0 <= y <= H and 0 <= x <= W.
         polarity : array_like, shape (N,), optional
             1 object, 0 background; by default all points are on the object.

@@ -139,6 +139,11 @@ def test_lists_and_arrays_are_the_same_prompts(segmenter: ImageSegmenter) -> Non
     np.testing.assert_array_equal(from_lists.low_res_masks, from_arrays.low_res_masks)
 
 
+def test_none_for_points_is_no_points(segmenter: ImageSegmenter, spy: Spy) -> None:
+    segmenter.segment(IMAGE, points=None, box=BOX)
+    assert spy.decoded[-1]["labels"].tolist() == [[2, 3]]
+
+
 def test_points_are_positive_unless_told(segmenter: ImageSegmenter) -> None:
     assert segmenter.segment(IMAGE, POINT * 2).request.prompts.polarity == (1, 1)
 
