@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_sam2.errors import PromptError
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
 from napari_sam2.session.results import Prediction
@@ -60,17 +61,28 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Score]:
-    """Score every object, or `objects` random ones of each picture, under every protocol."""
+    """Score every object, or `objects` random ones of each picture, under every protocol.
+
+    Raises
+    ------
+    PromptError
+        If there is no object in any picture.
+    """
     rng = np.random.default_rng(seed)
     scores: list[Score] = []
     for index, picture in enumerate(pictures):
-        labels = np.unique(picture.labels)[1:]
+        labels = np.unique(picture.labels[picture.labels > 0])
         if objects is not None and len(labels) > objects:
             labels = rng.choice(labels, objects, replace=False)
         for label in labels:
             scores += score_object(segmenter, picture, int(label))
         if progress is not None:
             progress(index + 1, len(pictures))
+    if not scores:
+        raise PromptError(
+            f"Evaluating needs at least one object, got none in {len(pictures)} pictures. "
+            "Check the list of names, and that labels are above 0 on objects."
+        )
     return scores
 
 

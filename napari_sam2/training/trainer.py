@@ -201,7 +201,10 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         self.dense_head.load_state_dict(state["dense_head"])
+        decays = [group["weight_decay"] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, decay in zip(self.optimizer.param_groups, decays, strict=True):
+            group["weight_decay"] = decay  # this recipe's, not the state's
         logger.info("Resumed at step %d.", self.step)
 
     def _modules(self) -> nn.ModuleList:
