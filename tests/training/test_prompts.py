@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from napari_sam2.session.prompts import NEGATIVE, POSITIVE
+from napari_sam2.training.prompts import (
+    STEP,
+    background_click,
+    boxes_around,
+    click_inside,
+    correct,
+)
+
+SIZE = 32  # of a mask, half a window
+
+
+def rectangle(y0: int, x0: int, y1: int, x1: int) -> Tensor:
+    mask = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def odd_masks() -> Tensor:
+    """Give masks that are hard to click: a ring, a line, a pixel, corners of the window, all."""
+    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    distance = ((y - 15) ** 2 + (x - 17) ** 2).float().sqrt()
+    return torch.stack(
+        [
+            (distance < 11) & (distance > 8),
+            rectangle(4, 3, 5, 29),
+            rectangle(20, 9, 21, 10),
+            rectangle(0, 0, 3, 4),
+            rectangle(29, 28, SIZE, SIZE),
+            rectangle(0, 0, SIZE, SIZE),
+        ]
+    )
+
+
+def at(masks: Tensor, coords_xy: Tensor) -> Tensor:
+    """Look masks (N, h, w) up at (x, y) in window pixels, (N, 2)."""
+    x, y = (coords_xy / STEP).floor().long().unbind(-1)
+    return masks[torch.arange(len(masks)), y, x]
+
+
+# Clicks
+
+
+@pytest.mark.parametrize("interior", [0.0, 1.0])
+def test_a_click_is_inside_its_mask(interior: float) -> None:
+    masks = odd_masks()
+    for _ in range(20):
+        assert at(masks, click_inside(masks, torch.full((len(masks),), interior))).all()
+
+
+def distance_to_edge(mask: tuple[int, int, int, int], coords_xy: Tensor) -> Tensor:
+    y0, x0, y1, x1 = (STEP * edge for edge in mask)
+    x, y = coords_xy.unbind(-1)
+    return torch.stack([x - x0, x1 - 1 - x, y - y0, y1 - 1 - y]).amin(0)
+
+
+def test_an_interior_click_is_deeper_than_a_random_one() -> None:
+    edges = (6, 4, 20, 26)
+    masks = rectangle(*edges).expand(40, -1, -1)
+    deep = distance_to_edge(edges, click_inside(masks, torch.ones(40)))
+    anywhere = distance_to_edge(edges, click_inside(masks, torch.zeros(40)))
+    assert deep.min() > STEP * 4
+    assert anywhere.mean() < deep.mean() - STEP
+    assert anywhere.min() < STEP * 2
+
+
+def test_random_clicks_reach_every_part() -> None:
+    masks = rectangle(8, 8, 12, 12).expand(400, -1, -1)
+    coords = click_inside(masks, torch.zeros(400))
+    assert len((coords / STEP).floor().unique(dim=0)) == 16
+
+
+def test_clicks_are_x_first() -> None:
+    coords = click_inside(rectangle(2, 20, 4, 30)[None], torch.ones(1))[0]
+    assert 20 * STEP <= coords[0] < 30 * STEP
+    assert 2 * STEP <= coords[1] < 4 * STEP
+
+
+def test_a_background_click_keeps_its_distance_from_objects() -> None:
+    labels = torch.ones(1, SIZE, SIZE, dtype=torch.int64)
+    labels[0, 10:17, 3:10] = 0
+    for _ in range(10):
+        x, y = (background_click(labels)[0] / STEP).floor().tolist()
+        assert 12 <= y < 15
+        assert 5 <= x < 8
+
+
+# Boxes
+
+
+def test_a_box_without_jitter_is_tight() -> None:
+    boxes = boxes_around(odd_masks()[1:], 0.0)
+    wanted = torch.tensor(
+        [
+            [[3, 4], [29, 5]],
+            [[9, 20], [10, 21]],
+            [[0, 0], [4, 3]],
+            [[28, 29], [32, 32]],
+            [[0, 0], [32, 32]],
+        ]
+    )
+    assert torch.equal(boxes, wanted * float(STEP))
+
+
+def test_a_jittered_box_is_a_box_in_the_window_near_its_mask() -> None:
+    masks = odd_masks().repeat(20, 1, 1)
+    tight, boxes = boxes_around(masks, 0.0), boxes_around(masks, 0.1)
+    low, high = boxes.unbind(1)
+    assert (low < high).all()
+    assert (low >= 0).all()
+    assert (high <= SIZE * STEP).all()
+    size = (tight[:, 1] - tight[:, 0])[:, None]
+    assert ((boxes - tight).abs() <= 0.5 * size + 1).all()
+    assert ((boxes - tight).abs() / size).mean() > 0.02
+
+
+# Corrections
+
+
+def test_where_object_is_missing_the_click_is_positive_and_there() -> None:
+    truth = rectangle(4, 4, 20, 24)
+    shown = rectangle(4, 4, 20, 12)
+    coords, labels = correct(truth[None], shown[None])
+    assert labels.tolist() == [POSITIVE]
+    assert at((truth & ~shown)[None], coords).all()
+
+
+def test_where_there_is_too_much_the_click_is_negative_and_there() -> None:
+    truth = rectangle(4, 4, 20, 12)
+    shown = rectangle(4, 4, 20, 24)
+    coords, labels = correct(truth[None], shown[None])
+    assert labels.tolist() == [NEGATIVE]
+    assert at((shown & ~truth)[None], coords).all()
+
+
+def test_a_perfect_mask_is_clicked_inside() -> None:
+    masks = odd_masks()
+    coords, labels = correct(masks, masks)
+    assert labels.tolist() == [POSITIVE] * len(masks)
+    assert at(masks, coords).all()
+
+
+def test_an_empty_answer_is_corrected_inside_the_object() -> None:
+    masks = odd_masks()
+    coords, labels = correct(masks, torch.zeros_like(masks))
+    assert labels.tolist() == [POSITIVE] * len(masks)
+    assert at(masks, coords).all()
+
+
+def test_the_deepest_error_goes_first() -> None:
+    truth = rectangle(2, 2, 12, 12)
+    shown = rectangle(2, 2, 12, 11) | rectangle(18, 18, 30, 30)  # a column short, a blob too much
+    for _ in range(10):
+        coords, labels = correct(truth[None], shown[None])
+        assert labels.tolist() == [NEGATIVE]
+        x, y = (coords[0] / STEP).tolist()
+        assert 20 <= x < 28, "well inside the blob"
+        assert 20 <= y < 28, "well inside the blob"
+
+
+def test_each_mask_of_a_batch_is_corrected_for_itself() -> None:
+    left, right = rectangle(4, 2, 16, 12), rectangle(4, 18, 16, 28)
+    truth = torch.stack([left, left | right, left])
+    shown = torch.stack([left | right, left, left])
+    coords, labels = correct(truth, shown)
+    assert labels.tolist() == [NEGATIVE, POSITIVE, POSITIVE]
+    assert labels.dtype == torch.int32
+    assert at(torch.stack([right, right, left]), coords).all()

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam2.training import shapes
+from napari_sam2.training.shapes import draw_scene
+
+SIDE = 96
+SEEDS = range(12)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_scene_has_a_background_and_objects_on_it(seed: int) -> None:
+    image, labels = draw_scene(np.random.default_rng(seed), SIDE)
+    assert image.shape == (SIDE, SIDE, 3)
+    assert image.dtype == np.uint8
+    assert labels.shape == (SIDE, SIDE)
+    assert labels.dtype == np.int32
+    assert labels.min() == 0
+    assert labels.max() <= 90
+
+
+def test_most_scenes_have_several_objects() -> None:
+    counts = [len(np.unique(draw_scene(np.random.default_rng(s), SIDE)[1])) - 1 for s in SEEDS]
+    assert np.median(counts) >= 3
+
+
+def test_the_same_seed_draws_the_same_scene() -> None:
+    first, second, other = (draw_scene(np.random.default_rng(seed), SIDE) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_objects_can_be_seen() -> None:
+    """A label without a trace in the picture would teach guessing."""
+    seen = []
+    for seed in range(20):
+        image, labels = draw_scene(np.random.default_rng(seed), SIDE)
+        for label in np.unique(labels)[1:]:
+            inside = labels == label
+            ring = (labels == 0) & ~inside
+            if inside.sum() < 60 or not ring.any():
+                continue
+            distance = np.abs(image[inside].mean(0) - image[ring].mean(0)).max()
+            seen.append(distance > 4 or image[inside].std() > 1.3 * image[ring].std())
+    assert np.mean(seen) > 0.85
+
+
+@pytest.mark.parametrize("family", sorted(set(shapes._FAMILIES)))
+def test_every_family_draws_masks_of_about_its_radius(family: str) -> None:
+    radius = 12.0
+    for seed in range(5):
+        mask, _ = shapes._shape(np.random.default_rng(seed), family, radius, SIDE)
+        assert mask.any()
+        assert 0.1 * radius**2 < mask.sum() < 2 * np.pi * radius**2
+        assert not mask.all()
+
+
+def test_a_ring_has_a_hole() -> None:
+    for seed in range(5):
+        mask, _ = shapes._shape(np.random.default_rng(seed), "ring", 12.0, SIDE)
+        middle = mask.shape[0] // 2
+        assert not mask[middle, middle]
+
+
+@pytest.mark.parametrize("corner", [(-6, -6), (SIDE - 6, SIDE - 6), (30, -4), (40, 40)])
+def test_a_shape_is_painted_where_its_mask_is(corner: tuple[int, int]) -> None:
+    """Also where it is cut by the picture's edge."""
+    image = np.zeros((SIDE, SIDE, 3))
+    labels = np.zeros((SIDE, SIDE), np.int32)
+    look = shapes._Look(np.random.default_rng(0))
+    look.colour, look.opacity, look.texture, look.rim = np.ones(3), 1.0, 0.0, 0.0
+    look.shading = look.spread = 0.0
+    mask = np.ones((12, 12), bool)
+    shapes._paint(image, labels, mask, np.array(corner), 4, look, np.random.default_rng(0))
+    wanted = np.zeros((SIDE, SIDE), bool)
+    y, x = corner
+    wanted[max(y, 0) : y + 12, max(x, 0) : x + 12] = True
+    np.testing.assert_array_equal(labels == 4, wanted)
+    np.testing.assert_array_equal(image[..., 0] > 0.5, wanted)
+
+
+def test_a_shape_that_would_hide_another_is_left_out() -> None:
+    image, labels = np.zeros((SIDE, SIDE, 3)), np.zeros((SIDE, SIDE), np.int32)
+    labels[10:22, 10:22] = 1
+    look, rng = shapes._Look(np.random.default_rng(0)), np.random.default_rng(0)
+    shapes._paint(image, labels, np.ones((12, 12), bool), np.array([12, 12]), 2, look, rng)
+    assert not (labels == 2).any()
+    assert not image.any()
+    shapes._paint(image, labels, np.ones((12, 12), bool), np.array([19, 19]), 3, look, rng)
+    assert (labels == 3).sum() == 144, "a small overlap is painted over"
