@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,9 @@ class Recording:
         self.arrays = dict(np.load(path))
         meta = json.loads(bytes(self.arrays.pop("meta")).decode())
         self.meta: dict[str, Any] = meta["image"] if "video" in meta else meta
-        name = self.meta["model"]
-        config = CONFIGS.get(name, REDUCED)
-        self.model: Sam2 = build_sam2(config)
+        if "cases" not in self.meta:
+            raise ValueError(f"{path} is not a recording of the image path: it has no cases.")
+        self.model: Sam2 = build_sam2(config_of(self.meta["model"]))
         seed = self.meta["seed"] if seed is None else seed
         weights = fill_state_dict(self.model.state_dict(), seed=seed)
         if digest(weights) != self.meta["weights_digest"]:
@@ -209,6 +209,12 @@ class Recording:
     def _compare(self, name: str, value: torch.Tensor, tolerance: float) -> Iterator[Check]:
         if name in self.arrays:
             yield Check(name, difference(value.numpy(), self.arrays[name]), tolerance)
+
+
+def config_of(name: str) -> Sam2Config:
+    """Give the configuration that a recording names; the reduced ones are of either version."""
+    reduced = {"sam2_reduced": replace(REDUCED, version="2.0"), "sam2.1_reduced": REDUCED}
+    return reduced[name] if name in reduced else CONFIGS[name]
 
 
 def difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:

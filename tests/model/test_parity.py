@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from tests.parity import REDUCED, Check, Recording
+from tests.parity import REDUCED, Check, Recording, config_of
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "sam2.1_reduced_image.npz"
 SHARED = Path(__file__).parents[3] / "shared" / "reference" / "parity"
@@ -61,3 +62,15 @@ def test_whole_recordings_agree(name: str) -> None:
     checks = list(Recording(path).checks())
     assert off(checks) == []
     assert len(checks) > 30
+
+
+def test_a_recording_of_a_film_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "film.npz"
+    np.savez(path, meta=np.frombuffer(b'{"model": "sam2.1_reduced", "scenarios": {}}', np.uint8))
+    with pytest.raises(ValueError, match="no cases"):
+        Recording(path)
+
+
+def test_reduced_recordings_may_be_of_either_version() -> None:
+    assert config_of("sam2_reduced").version == "2.0"
+    assert config_of("sam2.1_reduced") == REDUCED
