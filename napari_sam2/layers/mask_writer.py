@@ -39,7 +39,7 @@ class MaskWriter:
     @property
     def has_mask(self) -> bool:
         """Whether any pixel of the object is drawn."""
-        return any(self._own_pixels(plane).any() for plane in self._drawn)
+        return any(self._own_pixels(plane).any() for plane in self._drawn_planes())
 
     def show(self, prediction: Prediction) -> None:
         """Replace the object's mask on the prediction's plane by the chosen candidate.
@@ -66,7 +66,7 @@ class MaskWriter:
 
     def erase(self) -> None:
         """Take the object's mask off every plane that it was drawn on."""
-        for plane in self._drawn:
+        for plane in self._drawn_planes():
             own = self._own_pixels(plane)  # with the brush's, which the next object would inherit
             self._write(plane, np.zeros_like(own), own)
         self._drawn.clear()
@@ -100,19 +100,29 @@ class MaskWriter:
         self.labels.metadata[_AT_WORK] = self._object_id
         self.labels.selected_label = self._object_id  # so that the brush corrects this object
 
+    def _drawn_planes(self) -> list[Plane]:
+        """List where the object is drawn: nowhere, once the layer has data of another shape."""
+        return [plane for plane, drawn in self._drawn.items() if self._fits(plane, drawn.shape)]
+
     def _own_pixels(self, plane: Plane) -> NDArray[np.bool_]:
         pixels = plane.as_displayed(np.asarray(self.labels.data[plane.key]))
         return np.asarray(pixels == self._object_id)
 
     def _check_fits(self, plane: Plane, mask: NDArray[np.bool_]) -> None:
-        if self.labels.ndim != len(plane.index) + 2 or (
-            plane.shape_of(self.labels.data.shape) != mask.shape
-        ):
+        if not self._fits(plane, mask.shape):
             raise PromptError(
                 f"{self.labels.name!r} must have the shape of the image, got "
-                f"{self.labels.data.shape} for a plane of {mask.shape}. Press Annotate to make "
-                "a new layer."
+                f"{self.labels.data.shape} for a plane of {mask.shape}. Delete it, then press "
+                "Annotate to make a new one."
             )
+
+    def _fits(self, plane: Plane, shape: tuple[int, ...]) -> bool:
+        sizes = self.labels.data.shape
+        return (
+            len(sizes) == len(plane.index) + 2
+            and plane.shape_of(sizes) == shape
+            and all(i < sizes[axis] for i, axis in zip(plane.index, plane.hidden_axes, strict=True))
+        )
 
     def _write(self, plane: Plane, mask: NDArray[np.bool_], touched: NDArray[np.bool_]) -> None:
         """Set the `touched` pixels that are empty or the object's: to it in the mask, else to 0."""

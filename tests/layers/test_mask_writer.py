@@ -192,6 +192,20 @@ def test_a_mask_of_another_size_is_refused(labels: Labels) -> None:
         MaskWriter(labels).show(prediction(A, shape=(20, 20)))
 
 
+@pytest.mark.parametrize("shape", [(40, 60), (2, 40, 60), (5, 20, 60)])
+def test_data_of_another_shape_have_no_mask_to_keep_or_clear(
+    labels: Labels, shape: tuple[int, ...]
+) -> None:
+    writer = MaskWriter(labels)
+    writer.show(prediction(A))
+    labels.data = np.ones(shape, np.int32)
+    assert not writer.has_mask
+    writer.erase()
+    assert labels.data.all()
+    with pytest.raises(PromptError, match="must have the shape of the image"):
+        writer.show(prediction(A))
+
+
 def test_the_dtype_of_the_layer_is_kept() -> None:
     labels = Labels(np.zeros((40, 60), np.uint16))
     MaskWriter(labels).show(prediction(A, axes=(0, 1), plane=()))
