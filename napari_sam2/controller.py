@@ -207,6 +207,7 @@ class Controller:
         if self._finish(self._running):
             self._latest = None  # so that asking again tries again
             self._commit_waits = False
+            self.noted.emit("")
             self.failed.emit(_sentence(error))
 
     def _on_reported(self, stage: str) -> None:

@@ -199,6 +199,15 @@ def test_clear_takes_back_a_waiting_commit(desk: Desk) -> None:
     assert not desk.objects.data.any()
 
 
+def test_a_failure_takes_back_a_waiting_commit(desk: Desk) -> None:
+    desk.click(10, 20)
+    desk.controller.commit()
+    desk.predict.error = WeightsError("No network.")
+    desk.runner.finish_all()
+    desk.committed.assert_not_called()
+    assert desk.noted.call_args.args[0] == ""
+
+
 def test_without_a_mask_there_is_nothing_to_commit(desk: Desk) -> None:
     desk.runner.finish_all()
     desk.controller.commit()

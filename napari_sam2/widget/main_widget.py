@@ -250,6 +250,8 @@ class SegmentWidget(QWidget):
     def _on_noted(self, note: str) -> None:
         self._note = note
         self._show_state()
+        if note:
+            self._status.say(note)  # also while the worker is busy
 
     def _on_failed(self, sentence: str) -> None:
         self._status.rest()

@@ -371,3 +371,18 @@ def test_looking_at_another_image_does_not_end_the_object(
     qtbot.waitUntil(lambda: status(panel).startswith("Object 1 is kept"))
     assert count(viewer, 1) == 49
     assert count(viewer, 2) == 0
+
+
+def test_keeping_while_the_mask_is_made_is_answered_at_once(
+    qtbot: QtBot, panel: SegmentWidget, viewer: ViewerModel, predict: SquarePredict
+) -> None:
+    annotate(panel)
+    qtbot.waitUntil(lambda: status(panel).startswith("Click on an object"))
+    predict.may_answer.clear()
+    click(viewer, 10, 20)
+    qtbot.waitUntil(lambda: status(panel).startswith("Looking"))
+    press(viewer, "W")
+    assert status(panel) == "The object is kept as soon as its mask is there."
+    predict.error = WeightsError("No network.")
+    predict.may_answer.set()
+    qtbot.waitUntil(lambda: status(panel) == "No network.")
