@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_sam2.errors import PromptError
+from napari_sam2.session.preprocess import MEAN, STD, to_model_input
 from napari_sam2.training import data
 from napari_sam2.training.data import (
     Picture,
@@ -19,6 +20,7 @@ from napari_sam2.training.data import (
     load_pictures,
     random_window,
     recolour,
+    whole_picture,
     windows,
 )
 
@@ -106,19 +108,23 @@ def test_a_window_is_one_affine_view_that_shows_each_place_once(
     assert labels.numpy().ravel()[far_in].all()
 
 
+@pytest.mark.parametrize(("canvas", "slack"), [(CANVAS, 1.5), (40, 4)], ids=["near", "far"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_label_is_at_the_place_that_its_pixel_shows(true_colours: None, seed: int) -> None:
+def test_a_label_is_at_the_place_that_its_pixel_shows(
+    true_colours: None, seed: int, canvas: int, slack: float
+) -> None:
+    """To `slack` picture pixels: from afar, several are pooled into one."""
     picture = ramp()
-    pixels, labels = cut(picture, seed)
+    pixels, labels = cut(picture, seed, canvas)
     place = pixels[..., :2] - FIRST
     last = np.array(picture.labels.shape) - 1
     around = []
-    for shift in ((-1.5, 0), (1.5, 0), (0, -1.5), (0, 1.5)):
+    for shift in slack * np.array([(-1, 0), (1, 0), (0, -1), (0, 1)]):
         index = np.clip(np.round(place + shift), 0, last).astype(int)
         around.append(picture.labels[index[..., 0], index[..., 1]])
     same = np.where((np.array(around) == around[0]).all(0), around[0], 0)  # away from borders
     shown = (labels.numpy() > 0) & (same > 0) & unblended(pixels)
-    assert shown.sum() > 100
+    assert shown.sum() > 60
     np.testing.assert_array_equal(labels.numpy()[shown], same[shown])
 
 
@@ -198,6 +204,57 @@ def test_a_picture_without_objects_gives_windows_too() -> None:
     assert not labels.any()
 
 
+# Whole pictures
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (50, 90), (200, 120)])
+def test_a_whole_picture_is_seen_as_a_session_sees_it(
+    true_colours: None, shape: tuple[int, int]
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    picture = Picture("whole", "fluo", image, np.ones(shape, np.int32))
+    pixels, labels = whole_picture(picture, np.random.default_rng(0), SIDE)
+    wanted = to_model_input(image, SIDE)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    torch.testing.assert_close((pixels - mean) / std, wanted, atol=1e-4, rtol=1e-4)
+    assert labels.shape == (SIDE, SIDE)
+    assert labels.dtype == torch.int64
+    assert labels.all()
+
+
+@pytest.mark.parametrize("shape", [(120, 90), (40, 90), (50, 50)])
+def test_a_squeezed_picture_and_its_labels_stay_together(
+    true_colours: None, shape: tuple[int, int]
+) -> None:
+    picture = ramp(*shape)
+    pixels, labels = whole_picture(picture, np.random.default_rng(0), SIDE)
+    place = (pixels.permute(1, 2, 0).double().numpy() * 255 - FIRST)[..., :2]
+    y, x = np.indices((SIDE, SIDE))
+    wanted = (np.stack([y, x], -1) + 0.5) * np.array(shape) / SIDE - 0.5
+    inner = np.s_[4:-4, 4:-4]
+    np.testing.assert_allclose(place[inner], wanted[inner], atol=0.6)
+    index = np.clip(np.round(wanted), 0, np.array(shape) - 1).astype(int)
+    there = picture.labels[index[..., 0], index[..., 1]]
+    assert (labels.numpy() == there).mean() > 0.97, "but for ties in rounding"
+
+
+def test_whole_pictures_are_shown_on_whole_canvases_only(
+    true_colours: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = []
+    plain = data.whole_picture
+
+    def remember(picture: Picture, rng: np.random.Generator, side: int) -> tuple[Tensor, Tensor]:
+        sides.append(side)
+        return plain(picture, rng, side)
+
+    monkeypatch.setattr(data, "whole_picture", remember)
+    take(20, [tiles()], side=16, canvas=32)
+    assert sides == []
+    take(20, [tiles()], side=32, canvas=32, batch=1)
+    assert 5 < len(sides) < 21, "of 21 drawn"
+
+
 # Colours
 
 
@@ -221,6 +278,12 @@ def test_flat_pictures_survive_recolouring() -> None:
     for seed in range(40):
         out = recolour(torch.full((3, 20, 20), 0.5), np.random.default_rng(seed))
         assert out.isfinite().all()
+
+
+def test_some_windows_keep_their_colours() -> None:
+    pixels = picture_of_noise()
+    kept = [torch.equal(recolour(pixels, np.random.default_rng(s)), pixels) for s in range(60)]
+    assert 3 < sum(kept) < 30
 
 
 def test_recolouring_varies_polarity_and_brightness() -> None:

@@ -111,6 +111,21 @@ def test_which_candidate_is_right_does_not_matter() -> None:
     assert losses == pytest.approx([losses[0]] * 3)
 
 
+def test_the_best_candidate_learns_most() -> None:
+    """So that the three may come to answer differently."""
+    shown = torch.stack([as_logits(disc(r), 1.0) for r in (6, 3, 5.5, 9)])[None].requires_grad_()
+    target = TRUTH.float()[None]
+    output = DecoderOutput(shown, torch.zeros(1, 4), torch.zeros(1, 4, 8), torch.zeros(1))
+    (together,) = torch.autograd.grad(decoder_loss(output, target), shown)
+    (alone,) = torch.autograd.grad(mask_loss(shown, target[:, None]).sum(), shown)
+    share = together.abs().sum((-2, -1))[0] / alone.abs().sum((-2, -1))[0]
+    single, low, best, high = share.tolist()
+    assert single == pytest.approx(1)
+    assert best > 1
+    assert 0 < low == pytest.approx(high)
+    assert high < 0.2
+
+
 def test_predicted_ious_are_held_to_the_truth() -> None:
     target, half = TRUTH.float()[None], disc(6) & (torch.arange(SIZE) < 16)
     true = (half & TRUTH).sum().item() / TRUTH.sum().item()
