@@ -35,6 +35,9 @@ class Runner(Protocol):
     ) -> None:
         """Start `work`; then call `reported` for each stage, and `done` or `failed` once."""
 
+    def cancel(self) -> None:
+        """Let the work end at the next stage that it reports; it has failed then."""
+
 
 class Controller:
     """Turns what is on screen into requests, one at a time, and answers into masks.
@@ -53,7 +56,7 @@ class Controller:
     prediction_changed : Signal(Prediction | None)
         Another answer, or another candidate of it, is shown.
     stage_changed : Signal(str)
-        "starting", "loading", "embedding" or "decoding"; "" when at rest.
+        "starting", "loading", "downloading 35 %", "embedding" or "decoding"; "" when at rest.
     committed : Signal(int)
         The label of an object that was kept.
     noted : Signal(str)
@@ -133,8 +136,10 @@ class Controller:
         if self._closed or request == self._latest:
             return
         self._latest = request
-        if not self.busy:
+        if self._running is None:
             self._start(request)
+        elif self._running.model != request.model:
+            self._runner.cancel()  # it may be a download of minutes
 
     def cycle(self, step: int = 1) -> None:
         """Show another candidate of the same answer; no model runs."""

@@ -18,6 +18,7 @@ class HeldRunner:
     def __init__(self) -> None:
         self._work: Work | None = None
         self.started = 0
+        self.cancelled = 0
 
     @property
     def busy(self) -> bool:
@@ -33,6 +34,9 @@ class HeldRunner:
         assert not self.busy, "the work before must have ended"
         self._work, self._done, self._failed, self._reported = work, done, failed, reported
         self.started += 1
+
+    def cancel(self) -> None:
+        self.cancelled += 1
 
     def finish(self) -> None:
         assert self._work is not None

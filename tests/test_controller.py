@@ -292,6 +292,20 @@ def test_another_model_is_another_request(desk: Desk) -> None:
     assert [request.model for request in desk.predict.asked] == ["micro", "tiny"]
 
 
+def test_choosing_another_model_cancels_a_download_that_nobody_waits_for(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.controller.model = "large"
+    desk.controller.refresh()
+    desk.points.add([2, 20, 30])
+    assert desk.runner.cancelled == 0  # the same model: the download is still wanted
+    desk.controller.model = "tiny"
+    desk.controller.refresh()
+    assert desk.runner.cancelled == 1
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].model == "tiny"
+    assert desk.controller.prediction is not None
+
+
 def test_stages_are_told_and_end(desk: Desk) -> None:
     stages = Mock()
     desk.controller.stage_changed.connect(stages)

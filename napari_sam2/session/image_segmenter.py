@@ -24,7 +24,10 @@ from napari_sam2.session.prompts import PlaneImage, Request
 from napari_sam2.session.results import Prediction
 
 Report = Callable[[str], None]
-"""Told "loading", "embedding" or "decoding" as each begins."""
+"""Told "loading", "embedding" or "decoding" as each begins, and "downloading 35 %" on the way."""
+
+Load = Callable[[str, str, Callable[[int, int], None]], Sam2]
+"""Gives a model for a name and a device."""
 
 _LOW_RES_STRIDE = 4  # model pixels per pixel of the low-resolution masks
 
@@ -216,10 +219,10 @@ class LazySegmenter:
     Parameters
     ----------
     load : callable
-        Gives the model for a name and a device.
+        Gives the model for a name and a device; told where to report bytes done and in all.
     """
 
-    def __init__(self, load: Callable[[str, str], Sam2] = load_model) -> None:
+    def __init__(self, load: Load = load_model) -> None:
         self._load = load
         self._lock = Lock()
         self._loaded: tuple[str, str] | None = None  # name and device of the segmenter's model
@@ -233,7 +236,8 @@ class LazySegmenter:
         request : Request
             The question.
         report : callable, optional
-            Told "loading", "embedding" and "decoding" as each begins.
+            Told "loading", "embedding" and "decoding" as each begins, and each percent of a
+            download; what it raises ends the work, and a download is resumed the next time.
 
         Raises
         ------
@@ -259,7 +263,7 @@ class LazySegmenter:
         if self._segmenter is None or self._loaded != wanted:
             self._release()  # first: two large models may not fit
             _tell(report, "loading")
-            self._segmenter = ImageSegmenter(self._load(*wanted))
+            self._segmenter = ImageSegmenter(self._load(*wanted, _percent_teller(report)))
             self._loaded = wanted
         return self._segmenter
 
@@ -269,6 +273,19 @@ class LazySegmenter:
         device = self._segmenter.model.device
         self._segmenter = self._loaded = None
         free_memory(device)
+
+
+def _percent_teller(report: Report | None) -> Callable[[int, int], None]:
+    told = -1
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        percent = 100 * done // max(total, 1)
+        if percent != told:
+            told = percent
+            _tell(report, f"downloading {percent} %")
+
+    return tell
 
 
 def _wants_candidates(request: Request) -> bool:

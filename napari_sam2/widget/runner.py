@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from threading import Event
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+class CancelledError(Sam2Error):
+    """The work was no longer wanted."""
+
+
 class ThreadRunner(QObject):
     """Does one piece of work at a time on a worker thread, and calls back on the GUI thread.
 
@@ -34,6 +39,7 @@ class ThreadRunner(QObject):
         self._done: Callable[[Prediction], None] | None = None
         self._failed: Callable[[Exception], None] | None = None
         self._report: Report | None = None
+        self._cancelled = Event()  # asked by the worker
         self._reported.connect(self._on_reported)
 
     def run(
@@ -45,6 +51,7 @@ class ThreadRunner(QObject):
     ) -> None:
         """Start `work` on a worker thread; the work before it must have ended."""
         self._done, self._failed, self._report = done, failed, reported
+        self._cancelled.clear()
         create_worker(
             self._work,  # bound, so that this object lives as long as the worker
             work,
@@ -54,12 +61,22 @@ class ThreadRunner(QObject):
             },
         )
 
+    def cancel(self) -> None:
+        """Let the work end at the next stage that it reports."""
+        self._cancelled.set()
+
     def close(self) -> None:
-        """Forget whom to call."""
+        """Cancel, and forget whom to call."""
+        self.cancel()
         self._done = self._failed = self._report = None
 
     def _work(self, work: Work) -> Prediction:
-        return work(self._reported.emit)
+        return work(self._tell)
+
+    def _tell(self, stage: str) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError(f"Cancelled while {stage}.")
+        self._reported.emit(stage)
 
     def _on_returned(self, prediction: Prediction) -> None:
         if self._done is not None:

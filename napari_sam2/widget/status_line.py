@@ -13,10 +13,11 @@ _TEXT_HEIGHT = 36  # two lines, so that a longer sentence seldom moves what is b
 _STAGES = {
     "starting": "Starting ...",
     "loading": "Loading the model ...",
+    "downloading": "Downloading the model ...",
     "embedding": "Looking at the image ...",
     "decoding": "Drawing the mask ...",
 }
-_LONG_STAGES = ("loading", "embedding")  # shown in napari's activity dock as well
+_LONG_STAGES = ("loading", "downloading", "embedding")  # shown in napari's activity dock as well
 
 
 class StatusLine(QWidget):
@@ -44,6 +45,7 @@ class StatusLine(QWidget):
         self._bar.hide()
         self._delay = delayed(self, _BUSY_AFTER_MS, self._bar.show)
         self._activity: progress | None = None
+        self._kind = ""  # of the stage that the activity shows
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._text)
@@ -71,10 +73,23 @@ class StatusLine(QWidget):
             return
         if not self._bar.isVisible():
             self._delay.start()
-        self.say(_STAGES[stage])
-        self._end_activity()
-        if stage in _LONG_STAGES:
-            self._activity = progress(total=0, desc=f"SAM 2: {_STAGES[stage]}", file=_Nowhere())
+        kind, _, share = stage.partition(" ")  # "downloading 35 %"
+        self.say(f"{_STAGES[kind]} {share}".rstrip())
+        percent = int(share.split()[0]) if share else None
+        self._bar.setRange(0, 0 if percent is None else 100)
+        self._bar.setValue(percent or 0)
+        self._show_activity(kind, percent)
+
+    def _show_activity(self, kind: str, percent: int | None) -> None:
+        if kind != self._kind:
+            self._end_activity()
+            if kind in _LONG_STAGES:
+                total = 0 if percent is None else 100
+                words = f"SAM 2: {_STAGES[kind]}"
+                self._activity = progress(total=total, desc=words, file=_Nowhere())
+            self._kind = kind
+        if self._activity is not None and percent is not None:
+            self._activity.update(percent - self._activity.n)
 
     def rest(self) -> None:
         """Stop the bar, and napari's."""
@@ -86,6 +101,7 @@ class StatusLine(QWidget):
         if self._activity is not None:
             self._activity.close()
             self._activity = None
+        self._kind = ""
 
 
 class _Nowhere:

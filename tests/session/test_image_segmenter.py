@@ -342,9 +342,14 @@ class Loader:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.before: Callable[[], None] = lambda: None
+        self.downloads: list[int] = []
 
-    def __call__(self, name: str, device: str) -> Sam2:
+    def __call__(
+        self, name: str, device: str, progress: Callable[[int, int], None] | None = None
+    ) -> Sam2:
         self.before()
+        for done in self.downloads if progress else ():
+            progress(done, 1000)
         self.asked.append((name, device))
         model = make_tiny_model()
         model.name = name
@@ -359,6 +364,34 @@ def test_a_model_is_loaded_when_the_first_request_names_it() -> None:
     lazy.predict(request_for(model="a"), stages.append)
     assert loader.asked == [("a", "cpu")]
     assert stages == ["loading", "embedding", "decoding", "decoding"]
+
+
+def test_a_download_is_told_by_the_percent() -> None:
+    loader, stages = Loader(), []
+    loader.downloads = [0, 4, 9, 10, 500, 504, 1000]
+    LazySegmenter(loader).predict(request_for(), stages.append)
+    assert stages[:5] == [
+        "loading",
+        "downloading 0 %",
+        "downloading 1 %",
+        "downloading 50 %",
+        "downloading 100 %",
+    ]
+
+
+def test_what_the_listener_raises_ends_a_download_and_the_next_request_tries_again() -> None:
+    loader = Loader()
+    loader.downloads = [0, 500, 1000]
+    lazy = LazySegmenter(loader)
+
+    def leave_at_half(stage: str) -> None:
+        if stage == "downloading 50 %":
+            raise InterruptedError(stage)
+
+    with pytest.raises(InterruptedError):
+        lazy.predict(request_for(), leave_at_half)
+    assert loader.asked == []
+    assert lazy.predict(request_for()).masks.any()
 
 
 def test_another_model_or_device_is_loaded_anew() -> None:
@@ -378,7 +411,7 @@ def test_the_old_model_is_freed_before_the_new_one_is_loaded() -> None:
     loader = Loader()
     models: list[weakref.ref[Sam2]] = []
 
-    def load(name: str, device: str) -> Sam2:
+    def load(name: str, device: str, progress: object) -> Sam2:
         gc.collect()
         alive.extend(model() is not None for model in models)
         model = loader(name, device)

@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThreadPool
 
 from napari_sam2.errors import WeightsError
-from napari_sam2.widget.runner import ThreadRunner
+from napari_sam2.widget.runner import CancelledError, ThreadRunner
 
 
 def wait_for_workers() -> None:
@@ -87,3 +87,25 @@ def test_a_runner_that_is_forgotten_lives_until_its_work_ends(qtbot: QtBot) -> N
     may_end.set()
     qtbot.waitUntil(lambda: done.called)
     done.assert_called_once_with("mask")
+
+
+def test_cancelled_work_ends_at_its_next_stage_and_the_next_work_is_not_cancelled(
+    qtbot: QtBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    may_report, done, failed = Event(), Mock(), Mock()
+
+    def work(report):
+        may_report.wait(10)
+        report("downloading 2 %")
+        return "mask"
+
+    runner = ThreadRunner()
+    runner.run(work, done, failed, Mock())
+    runner.cancel()
+    may_report.set()
+    qtbot.waitUntil(lambda: failed.called)
+    assert isinstance(failed.call_args.args[0], CancelledError)
+    assert not caplog.records
+    runner.run(work, done, failed, Mock())
+    qtbot.waitUntil(lambda: done.called)
+    assert failed.call_count == 1

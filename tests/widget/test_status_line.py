@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QProgressBar
+
+from napari_sam2.widget.status_line import StatusLine
+
+
+@pytest.fixture
+def line(qtbot: QtBot) -> StatusLine:
+    line = StatusLine()
+    qtbot.addWidget(line)
+    return line
+
+
+def bar(line: StatusLine) -> QProgressBar:
+    return line.findChild(QProgressBar)
+
+
+def test_a_download_shows_how_far_it_is(line: StatusLine) -> None:
+    line.show_stage("loading")
+    assert bar(line).maximum() == 0  # moves, without an end
+    line.show_stage("downloading 35 %")
+    assert line.text == "Downloading the model ... 35 %"
+    assert (bar(line).value(), bar(line).maximum()) == (35, 100)
+    line.show_stage("embedding")
+    assert bar(line).maximum() == 0
+    assert line.text == "Looking at the image ..."
+
+
+def test_the_activity_dock_follows_one_download_with_one_bar(line: StatusLine) -> None:
+    line.show_stage("downloading 1 %")
+    activity = line._activity
+    line.show_stage("downloading 80 %")
+    assert line._activity is activity
+    assert activity.n == 80
+    line.rest()
+    assert line._activity is None
