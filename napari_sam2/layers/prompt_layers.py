@@ -83,10 +83,13 @@ class PromptLayers:
             What was left out, for the user; usually empty.
         """
         points, polarity, outside = self._read_points(image, plane, shape)
-        boxes = self._read_boxes(image, plane, shape)
+        drawn = self._read_boxes(image, plane, shape)
+        boxes = [box for box in drawn if box[0] < box[2] and box[1] < box[3]]
         note = ""
         if outside:
             note = f"{outside} point{'s' * (outside > 1)} beyond the image: not used."
+        elif len(drawn) > len(boxes):
+            note = "A box beyond the image, or without area, is not used."
         elif len(boxes) > 1:
             note = f"Of the {len(boxes)} boxes, the newest counts."
         return Prompts(points, polarity, boxes[-1] if boxes else None), note
@@ -131,7 +134,7 @@ class PromptLayers:
             positions = map_positions(self.boxes, image, vertices)  # (V, D)
             if plane.holds(positions).all():
                 boxes.append(_bounding_box(positions[:, plane.axes], shape))
-        return [box for box in boxes if box[0] < box[2] and box[1] < box[3]]
+        return boxes
 
     def _point_polarity(self) -> NDArray[np.int64]:
         """Give the polarity of every point, (N,)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -15,12 +16,12 @@ from napari_sam2.weights.loading import load_weights
 DEVICE_TYPES = ("cuda", "mps", "cpu")  # in the order in which "auto" tries them
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str | torch.device = "auto") -> torch.device:
     """Choose where to compute.
 
     Parameters
     ----------
-    name : str
+    name : str or torch.device
         "auto" takes the first of cuda, mps and cpu that this computer has; otherwise one of
         these, or one of several graphics cards, such as "cuda:1".
 
@@ -29,6 +30,7 @@ def choose_device(name: str = "auto") -> torch.device:
     ValueError
         If there is no such device here.
     """
+    name = str(name)
     if name == "auto":
         return torch.device(next(kind for kind in DEVICE_TYPES if _count(kind)))
     kind, _, index = name.partition(":")
@@ -55,16 +57,18 @@ def describe_device(device: torch.device) -> str:
 
 
 def load_model(
-    name: str = "micro", device: str = "auto", progress: Callable[[int, int], None] | None = None
+    name: str | Path = "micro",
+    device: str | torch.device = "auto",
+    progress: Callable[[int, int], None] | None = None,
 ) -> Sam2:
     """Load a model and put it where it will compute.
 
     Parameters
     ----------
-    name : str
+    name : str or Path
         A name from the registry ("micro", "tiny", "small", "base_plus", "large", ...), a path
         to a checkpoint, or "owner/repo:file" on the Hugging Face hub.
-    device : str
+    device : str or torch.device
         As for `choose_device`.
     progress : callable, optional
         Called with (bytes done, bytes in all) while weights are downloaded.

@@ -174,6 +174,13 @@ def test_a_point_beyond_the_image_is_left_out_and_told(
     assert note == "2 points beyond the image: not used."
 
 
+def test_a_box_beyond_the_image_is_told(on_scaled: PromptLayers, scaled: Image) -> None:
+    on_scaled.boxes.add_rectangles([rectangle(-9, -9, -2, -3)])
+    prompts, note = on_scaled.read(scaled, PLANE, SIZE)
+    assert not prompts
+    assert note == "A box beyond the image, or without area, is not used."
+
+
 def test_the_outer_half_of_a_border_pixel_is_inside(on_scaled: PromptLayers, scaled: Image) -> None:
     on_scaled.points.add([[2, -0.4, 0], [2, 39.4, 59.4]])
     prompts = read(on_scaled, scaled)

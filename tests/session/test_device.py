@@ -32,6 +32,10 @@ def test_a_named_device_is_taken(hardware: dict[str, int]) -> None:
         assert choose_device(name) == torch.device(name)
 
 
+def test_a_torch_device_is_taken_as_it_is() -> None:
+    assert choose_device(torch.device("cpu")) == torch.device("cpu")
+
+
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:", "cuda:x", "cuda:-1", "CUDA", "auto:0"])
 def test_an_unknown_device_is_named(hardware: dict[str, int], name: str) -> None:
     with pytest.raises(ValueError, match=f"must be auto, cuda, mps or cpu, got '{name}'"):
