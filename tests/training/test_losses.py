@@ -248,3 +248,6 @@ def test_edges_are_where_objects_meet() -> None:
     assert torch.equal(foreground[0, :4].bool(), torch.ones(4, 16, dtype=torch.bool))
     assert edge[0, 1].nonzero()[:, 0].tolist() == [11, 12], "both sides of the border at 48"
     assert not edge[1].any()
+    alone = labels_of(square(16, 16, 16))
+    assert not (_dense_targets(alone)[1] > (alone[:, 1::4, 1::4] > 0)).any(), "beside the object"
+    assert _dense_targets(alone)[1].sum() == 12, "the rim of 4 by 4"

@@ -106,6 +106,17 @@ def test_the_image_path_learns_and_the_memory_stays(trainer: Trainer) -> None:
         assert torch.equal(trainer.average[key], before[key])
 
 
+def test_the_optimiser_does_not_know_the_memory(trainer: Trainer) -> None:
+    parameters = dict(trainer.model.named_parameters())
+    memory = memory_keys(parameters)
+    frozen = {name for name, parameter in parameters.items() if not parameter.requires_grad}
+    assert frozen == memory
+    optimised = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert not optimised & {id(parameters[name]) for name in memory}
+    assert {id(parameters[name]) for name in parameters.keys() - memory} <= optimised
+    assert {id(p) for p in trainer.dense_head.parameters()} <= optimised
+
+
 def test_at_first_only_the_encoder_learns(model: Sam2, tmp_path: Path) -> None:
     trainer = Trainer(model, replace(RECIPE, dense_only=3), tmp_path)
     before = copy_of(model.state_dict())
