@@ -164,7 +164,9 @@ def download(
 def evaluate(
     images: Annotated[
         Path,
-        typer.Argument(help="Folder with NAME_image.png, NAME_label.png and SPLIT.txt of NAMEs."),
+        typer.Argument(
+            help="Folder with NAME_image.png, NAME_label.png and SPLIT.txt, a list of names."
+        ),
     ],
     split: Annotated[str, typer.Option(help="Which list of names.")] = "val",
     model: ModelOption = "micro",

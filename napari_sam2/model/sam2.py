@@ -80,7 +80,11 @@ class Sam2(nn.Module):
         ImageFeatures
             Of batch B.
         """
-        fine, middle, coarse = self.image_encoder(pixels)
+        return self.as_features(self.image_encoder(pixels))
+
+    def as_features(self, levels: tuple[Tensor, Tensor, Tensor]) -> ImageFeatures:
+        """Make what the decoder takes of the neck's levels, strides 4, 8 and 16."""
+        fine, middle, coarse = levels
         return ImageFeatures(
             image_embed=coarse + self.no_mem_embed.view(1, -1, 1, 1),
             high_res_features=(

@@ -74,7 +74,7 @@ def load_pictures(folder: Path, split: str) -> list[Picture]:
     except OSError as error:
         raise PromptError(
             f"{error.filename or folder} cannot be read. Give a folder with {split}.txt, "
-            "a list of NAMEs, and for each NAME_image.png and NAME_label.png."
+            "a list of names, and for each NAME_image.png and NAME_label.png."
         ) from error
 
 

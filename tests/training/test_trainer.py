@@ -22,7 +22,9 @@ from napari_sam2.model.two_way import TwoWayBlock
 from napari_sam2.session.preprocess import to_model_input
 from napari_sam2.training import trainer as module
 from napari_sam2.training.data import Picture, Windows
-from napari_sam2.training.trainer import Recipe, Trainer, prepare
+from napari_sam2.training.prompted import WindowDecoder, choose_objects
+from napari_sam2.training.start import prepare
+from napari_sam2.training.trainer import Recipe, Trainer
 from tests.training.conftest import WEE
 
 RECIPE = Recipe(
@@ -216,8 +218,8 @@ def test_prompts_of_a_window_are_prompts_of_the_canvas(
     monkeypatch.setattr(
         trainer.model.sam_mask_decoder, "forward", lambda *parts: seen.append(parts)
     )
-    features = trainer._features(trainer._encode(batch_of().pixels, offset))
-    decode = module._Decoder(trainer.model, features, offset, SIDE)
+    features = trainer.model.as_features(trainer._encode(batch_of().pixels, offset))
+    decode = WindowDecoder(trainer.model, features, offset, SIDE)
     y, x = offset
     coords_xy, labels = torch.tensor([[[7.0, 20.0], [30.0, 2.0]]]), torch.tensor([[1, 0]])
     decode(torch.tensor([1]), coords_xy, labels)
@@ -239,8 +241,8 @@ def test_a_whole_canvas_is_trained_as_it_is_predicted(trainer: Trainer, with_mas
     logits = torch.randn(2, 1, size // 4, size // 4) if with_mask else None
     with torch.no_grad():
         wanted = trainer.model.decode_all(trainer.model.embed(pixels), coords_xy, labels, logits)
-        features = trainer._features(trainer._encode(pixels, (0, 0)))
-        decode = module._Decoder(trainer.model, features, (0, 0), size)
+        features = trainer.model.as_features(trainer._encode(pixels, (0, 0)))
+        decode = WindowDecoder(trainer.model, features, (0, 0), size)
         got = decode(torch.tensor([0, 1]), coords_xy, labels, logits)
     for a, b in zip(got, wanted, strict=True):
         torch.testing.assert_close(a, b)
@@ -322,7 +324,7 @@ def test_objects_are_chosen_evenly_with_their_own_masks() -> None:
         for row, label in enumerate(ids):
             small[index, row * 5 : row * 5 + 4, 2:7] = label
     small[2, 0, :5] = 7  # too small to be asked for
-    images, masks = module._choose_objects(small, 6)
+    images, masks = choose_objects(small, 6)
     assert sorted(images.tolist()) == [0, 0, 1], "two of three, one, none"
     for image, mask in zip(images.tolist(), masks, strict=True):
         (label,) = small[image][mask].unique().tolist()
@@ -331,7 +333,7 @@ def test_objects_are_chosen_evenly_with_their_own_masks() -> None:
 
 
 def test_windows_without_objects_have_none_to_choose() -> None:
-    images, masks = module._choose_objects(torch.zeros(2, 16, 16, dtype=torch.int64), 6)
+    images, masks = choose_objects(torch.zeros(2, 16, 16, dtype=torch.int64), 6)
     assert len(images) == 0
     assert masks.shape == (0, 16, 16)
     assert masks.dtype == torch.bool

@@ -1,0 +1,202 @@
+"""The decoder's lesson: prompts of random objects, as a person would give and correct them.
+
+References
+----------
+SAM (arXiv:2304.02643), "Training algorithm".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_sam2.model import Sam2
+from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
+from napari_sam2.training import prompts
+from napari_sam2.training.losses import decoder_loss, iou, object_loss
+
+_GRID = 16  # model pixels per cell of the decoder's grid
+_MIN_AREA = 10  # half-resolution pixels; smaller objects are not asked for
+_MAX_LOGIT = 32.0
+_BOX_JITTER = 0.1  # of the box's size, at most
+_SECOND_CORRECTION = 0.2  # how often there is one
+_FEEDBACK = 0.6  # how often a correction comes with the earlier logits
+
+
+class WindowDecoder:
+    """The mask decoder on a window of the canvas.
+
+    Parameters
+    ----------
+    model : Sam2
+    features : ImageFeatures
+        Of the windows, batch B.
+    offset : (int, int)
+        Row and column of the windows' corner on the canvas, in model pixels.
+    side : int
+        Of the windows, in model pixels.
+    """
+
+    def __init__(
+        self, model: Sam2, features: ImageFeatures, offset: tuple[int, int], side: int
+    ) -> None:
+        y, x, cells = offset[0] // _GRID, offset[1] // _GRID, side // _GRID
+        grid = model.sam_prompt_encoder.position_grid()
+        self._grid = grid[:, :, y : y + cells, x : x + cells]
+        self._model = model
+        self._features = features
+        self._offset_xy = torch.tensor([float(offset[1]), float(offset[0])])
+        self._cells = cells
+
+    def __call__(
+        self, images: Tensor, coords_xy: Tensor, labels: Tensor, mask_logits: Tensor | None = None
+    ) -> DecoderOutput:
+        """Decode N prompts, in window pixels, on the windows at `images` (N,)."""
+        encoder = self._model.sam_prompt_encoder
+        if mask_logits is None:
+            empty = encoder.no_mask_embed.weight.view(1, -1, 1, 1)
+            dense = empty.expand(len(images), -1, self._cells, self._cells)
+        else:
+            dense = encoder.encode_mask(mask_logits, len(images))
+        output: DecoderOutput = self._model.sam_mask_decoder(
+            self._features.take(images),
+            self._grid,
+            encoder.encode_points(coords_xy + self._offset_xy, labels),
+            dense,
+        )
+        return output
+
+
+class Objects(NamedTuple):
+    """What is asked for.
+
+    Attributes
+    ----------
+    images : Tensor, shape (N,)
+        The window of each object.
+    masks : Tensor, shape (N, S/2, S/2), bool
+    """
+
+    images: Tensor
+    masks: Tensor
+
+    def part(self, rows: slice) -> Objects:
+        """Give some of them."""
+        return Objects(self.images[rows], self.masks[rows])
+
+    @property
+    def target(self) -> Tensor:
+        """How much of each low-resolution pixel each object covers, (N, S/4, S/4)."""
+        return F.avg_pool2d(self.masks.float()[:, None], 2)[:, 0]
+
+
+def prompted_loss(
+    decode: WindowDecoder, labels: Tensor, count: int, background: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Prompt `count` objects, half by a click and half by a box, and correct each once or twice.
+
+    Parameters
+    ----------
+    decode : WindowDecoder
+    labels : Tensor, shape (B, S, S), integer
+        0 background.
+    count : int
+        Objects in all.
+    background : float
+        See `losses.mask_loss`.
+
+    Returns
+    -------
+    loss : Tensor
+    scores : dict
+        Mean IoU of the chosen candidate after a click and a box, and after their corrections;
+        empty if there are no objects.
+    """
+    small = labels[:, :: prompts.STEP, :: prompts.STEP]
+    objects = choose_objects(small, count)
+    half = len(objects.images) // 2
+    if half == 0:
+        return torch.zeros((), requires_grad=True), {}
+    by_click, click = _click_loss(decode, objects.part(slice(0, half)), small, background)
+    by_box, box = _box_loss(decode, objects.part(slice(half, None)), background)
+    return (by_click + by_box) / 4, {**click, **box}
+
+
+def choose_objects(small: Tensor, count: int) -> Objects:
+    """Pick about `count` objects, evenly over windows of labels (B, h, w), in random order."""
+    images, masks = [], []
+    share = -(-count // len(small))
+    for index, plane in enumerate(small):
+        areas = torch.bincount(plane.flatten())
+        areas[0] = 0
+        ids = (areas >= _MIN_AREA).nonzero()[:, 0]
+        ids = ids[torch.randperm(len(ids))[:share]]
+        masks.append(plane[None] == ids[:, None, None])
+        images.append(torch.full((len(ids),), index))
+    order = torch.randperm(sum(len(i) for i in images))
+    return Objects(torch.cat(images)[order], torch.cat(masks)[order])
+
+
+def _click_loss(
+    decode: WindowDecoder, objects: Objects, small: Tensor, background: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Click each object, and each window once where there is none, for the object score."""
+    count = len(objects.images)
+    interior = torch.rand(count).round()
+    coords = prompts.click_inside(objects.masks, interior)[:, None]  # (N, 1, 2)
+    everywhere = torch.cat([coords, prompts.background_click(small)[:, None]])
+    rows = torch.cat([objects.images, torch.arange(len(small))])
+    kinds = torch.ones(len(rows), 1, dtype=torch.int32)
+    output = decode(rows, everywhere, kinds)
+    present = (torch.arange(len(rows)) < count).float()
+    first = DecoderOutput(*(part[:count] for part in output))
+    loss = object_loss(output.object_score, present)
+    loss = loss + decoder_loss(first, objects.target, background)
+    more, after = _corrections(decode, first, objects, coords, kinds[:count], background)
+    return loss + more, {"click": _chosen_iou(first, objects.target), "click2": after}
+
+
+def _box_loss(
+    decode: WindowDecoder, objects: Objects, background: float
+) -> tuple[Tensor, dict[str, float]]:
+    coords = prompts.boxes_around(objects.masks, float(torch.rand(()) * _BOX_JITTER))
+    kinds = torch.tensor([[2, 3]], dtype=torch.int32).expand(len(coords), -1)
+    first = decode(objects.images, coords, kinds)
+    loss = decoder_loss(first, objects.target, background)
+    more, after = _corrections(decode, first, objects, coords, kinds, background)
+    return loss + more, {"box": _chosen_iou(first, objects.target), "box2": after}
+
+
+def _corrections(
+    decode: WindowDecoder,
+    output: DecoderOutput,
+    objects: Objects,
+    coords: Tensor,
+    kinds: Tensor,
+    background: float,
+) -> tuple[Tensor, float]:
+    """Correct once or twice, mostly with the earlier logits fed back."""
+    loss = torch.zeros(())
+    for _ in range(2 if torch.rand(()) < _SECOND_CORRECTION else 1):
+        logits = _best(output).detach().clamp(-_MAX_LOGIT, _MAX_LOGIT)  # (N, 1, h, w)
+        shown = F.interpolate(logits, size=objects.masks.shape[1:], mode="bilinear")[:, 0] > 0
+        point, kind = prompts.correct(objects.masks, shown)
+        coords = torch.cat([coords, point[:, None]], 1)
+        kinds = torch.cat([kinds, kind[:, None]], 1)
+        feed = logits if torch.rand(()) < _FEEDBACK else None
+        output = decode(objects.images, coords, kinds, feed)
+        loss = loss + decoder_loss(output, objects.target, background)
+    return loss, _chosen_iou(output, objects.target)
+
+
+def _best(output: DecoderOutput) -> Tensor:
+    """Give the candidate of the highest predicted IoU, (N, 1, h, w)."""
+    index = output.iou_predictions[:, 1:].argmax(1) + 1
+    return output.low_res_masks[torch.arange(len(index)), index][:, None]
+
+
+def _chosen_iou(output: DecoderOutput, target: Tensor) -> float:
+    return iou(_best(output)[:, 0] > 0, target > 0.5).mean().item()
