@@ -47,12 +47,13 @@ class Job:
 
 
 JOBS = (
-    Job([(78, 256)], [1]),
-    Job([(162, 123)], [1]),
-    Job([(217, 202)], [1]),
-    Job([(234, 252)], [1]),
-    Job([(108, 165), (123, 215)], [1, 0]),
-    Job([(262, 125)], [1], box=(234, 88, 292, 160)),
+    Job([(254, 235)], [1]),
+    Job([(283, 362)], [1]),
+    Job([(270, 504), (283, 458)], [1, 0]),
+    Job([(281, 460), (268, 506)], [1, 0]),
+    Job([(154, 514)], [1]),
+    Job(box=(103, 285, 164, 335)),
+    Job([(429, 482)], [1], box=(396, 440, 463, 520)),
 )
 
 
@@ -64,9 +65,18 @@ def main() -> int:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     [(image, layer, _)] = fluorescence()
-    segment(image, options.model, options.output)
+    segment(as_shown(image, layer["contrast_limits"]), options.model, options.output)
     show(image, layer, options.model, options.output)
     return 0
+
+
+def as_shown(image: NDArray[np.uint8], limits: tuple[float, float]) -> NDArray[np.uint8]:
+    """Stretch an image to contrast limits, as the viewer does for the eye and the model."""
+    low, high = limits
+    stretched: NDArray[np.uint8] = np.round(
+        np.clip((image - low) / (high - low), 0, 1) * 255
+    ).astype(np.uint8)
+    return stretched
 
 
 def segment(image: NDArray[np.uint8], model: str, output: Path) -> None:
@@ -113,8 +123,8 @@ def _annotate(viewer: Any, image: NDArray[np.uint8], layer: dict[str, Any], mode
     widget: SegmentWidget
     _, widget = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     widget.controller.model = model
-    viewer.window.resize(*_WINDOW)
     viewer.window.show()
+    viewer.window.resize(*_WINDOW)  # after `show`, which brings back the last window's size
     for job in JOBS:
         widget.controller.commit()  # the object before; for the first there is nothing to keep
         for point, kind in zip(job.points, job.polarity, strict=True):
@@ -123,6 +133,7 @@ def _annotate(viewer: Any, image: NDArray[np.uint8], layer: dict[str, Any], mode
                 features = layers.points.features.copy()
                 features.loc[features.index[-1], "polarity"] = 0
                 layers.points.features = features
+        layers.points.selected_data = set()  # a selected one is drawn in blue
         if job.box is not None:
             y0, x0, y1, x1 = job.box
             layers.boxes.add_rectangles([[(y0, x0), (y0, x1), (y1, x1), (y1, x0)]])

@@ -83,13 +83,19 @@ class StatusLine(QWidget):
     def _show_activity(self, kind: str, percent: int | None) -> None:
         if kind != self._kind:
             self._end_activity()
-            if kind in _LONG_STAGES:
-                total = 0 if percent is None else 100
-                words = f"SAM 2: {_STAGES[kind]}"
-                self._activity = progress(total=total, desc=words, file=_Nowhere())
             self._kind = kind
+            if kind in _LONG_STAGES:
+                self._begin_activity(kind, 0 if percent is None else 100)
         if self._activity is not None and percent is not None:
             self._activity.update(percent - self._activity.n)
+
+    def _begin_activity(self, kind: str, total: int) -> None:
+        activity = progress(total=total, desc=f"SAM 2: {_STAGES[kind]}", file=_Nowhere())
+        # napari has let Qt work meanwhile, so the next stage may have been shown already.
+        if kind == self._kind:
+            self._activity = activity
+        else:
+            activity.close()
 
     def rest(self) -> None:
         """Stop the bar, and napari's."""

@@ -4,6 +4,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QProgressBar
 
+from napari_sam2.widget import status_line
 from napari_sam2.widget.status_line import StatusLine
 
 
@@ -37,3 +38,24 @@ def test_the_activity_dock_follows_one_download_with_one_bar(line: StatusLine) -
     assert activity.n == 80
     line.rest()
     assert line._activity is None
+
+
+def test_no_bar_spins_for_ever_when_the_next_stage_comes_while_one_is_made(
+    line: StatusLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """napari processes Qt's events while it makes a bar."""
+    napari_progress = status_line.progress
+    before = set(napari_progress._all_instances)
+    queued = ["embedding"]
+
+    def progress(**arguments):
+        made = napari_progress(**arguments)
+        if queued:
+            line.show_stage(queued.pop())
+        return made
+
+    monkeypatch.setattr(status_line, "progress", progress)
+    line.show_stage("loading")
+    assert line._activity.desc.endswith("Looking at the image ...")
+    line.rest()
+    assert set(napari_progress._all_instances) == before
