@@ -36,7 +36,8 @@ def test_fluorescence_is_grey_and_can_be_seen() -> None:
     assert image.ndim == 2
     assert image.dtype == np.uint8
     low, high = options["contrast_limits"]
-    assert (low, high) == (image.min(), image.max())
+    assert image.min() <= low < high <= image.max()
+    assert (image > high).mean() < 0.01  # little is clipped
     assert high - low > 20
 
 
