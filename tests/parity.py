@@ -22,6 +22,7 @@ from napari_sam2.model import CONFIGS, Sam2, Sam2Config, build_sam2
 from napari_sam2.model.outputs import ImageFeatures
 from napari_sam2.session.postprocess import to_masks
 from napari_sam2.session.preprocess import to_model_input
+from tests.configs import REDUCED
 from tests.fill_rule import digest, fill_state_dict
 
 FEATURES = 1e-5  # relative to the largest value
@@ -29,17 +30,6 @@ LOGITS = 1e-3
 SCORES = 1e-5
 MASK_PIXELS = 1e-4  # share of pixels that may differ
 
-REDUCED = Sam2Config(
-    image_size=256,
-    embed_dim=16,
-    num_heads=1,
-    stages=(1, 2, 3, 1),
-    global_att_blocks=(4,),
-    d_model=64,
-    memory_dim=16,
-    memory_layers=2,
-    memory_feedforward=128,
-)
 _MAX_LOGIT = 32.0
 _INPUT_STEPS = {256: 2, 1024: 8}  # how the recordings thin the model input
 _MANY_CHANNELS = 256  # recordings of models this wide thin `dense_pe`

@@ -5,27 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sam2.model import Sam2, Sam2Config, build_sam2
+from napari_sam2.model import Sam2, build_sam2
 from napari_sam2.model.mask_decoder import single_mask
 from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
-
-SMALL = Sam2Config(
-    image_size=64,
-    embed_dim=8,
-    stages=(1, 1, 1, 1),
-    global_att_blocks=(2,),
-    window_spec=(8, 4, 4, 2),
-    d_model=32,
-    memory_dim=8,
-    memory_layers=1,
-    memory_feedforward=16,
-)
+from tests.configs import TINY
 
 
 @pytest.fixture(scope="module")
 def model() -> Sam2:
     torch.manual_seed(0)
-    return build_sam2(SMALL)
+    return build_sam2(TINY)
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from napari_sam2.model import Sam2, Sam2Config, build_sam2
+from napari_sam2.model import Sam2, build_sam2
+from tests import configs
 
-TINY = Sam2Config(
-    image_size=128,
-    embed_dim=8,
-    stages=(1, 1, 1, 1),
-    global_att_blocks=(2,),
-    window_spec=(4, 4, 4, 4),
-    d_model=32,
-    memory_dim=8,
-    memory_layers=1,
-    memory_feedforward=16,
-)
+TINY = replace(configs.TINY, image_size=128, window_spec=(4, 4, 4, 4))
 
 
 def make_tiny_model(seed: int = 0) -> Sam2:

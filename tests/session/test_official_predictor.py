@@ -11,22 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam2.model import Sam2Config, build_sam2
+from napari_sam2.model import build_sam2
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.preprocess import to_model_input
+from tests.configs import REDUCED
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
 RECORDING = REFERENCE / "parity" / "sam2.1_reduced_image.npz"
-REDUCED = Sam2Config(
-    image_size=256,
-    embed_dim=16,
-    stages=(1, 2, 3, 1),
-    global_att_blocks=(4,),
-    d_model=64,
-    memory_dim=16,
-    memory_layers=2,
-    memory_feedforward=128,
-)
 CASES = (
     *("point1", "points3_posneg", "negative_only", "box", "box_points", "edges"),
     *("point_mask", "refine", "box_mask", "mask_only"),

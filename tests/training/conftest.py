@@ -7,20 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from napari_sam2.model import Sam2Config
 from napari_sam2.model.config import CONFIGS
-
-WEE = Sam2Config(
-    image_size=64,
-    embed_dim=8,
-    stages=(1, 1, 1, 1),
-    global_att_blocks=(2,),
-    window_spec=(8, 4, 4, 2),
-    d_model=32,
-    memory_dim=8,
-    memory_layers=1,
-    memory_feedforward=16,
-)
+from tests.configs import TINY as WEE
 
 
 @pytest.fixture(autouse=True)

@@ -12,25 +12,12 @@ import pytest
 import torch
 from huggingface_hub import close_session, constants
 
-from napari_sam2.model import Sam2, Sam2Config, build_sam2
+from napari_sam2.model import Sam2, build_sam2
 from napari_sam2.weights import transport
+from tests.configs import REDUCED
 from tests.weights.hub_stand_in import HubStandIn, serving
 
 OFFICIAL_KEYS = Path(__file__).parents[1] / "goldens" / "official_keys.json.xz"
-
-REDUCED = Sam2Config(
-    image_size=256,
-    embed_dim=16,
-    num_heads=1,
-    stages=(1, 2, 3, 1),
-    global_att_blocks=(4,),
-    window_spec=(8, 4, 14, 7),
-    pos_embed_grid=(7, 7),
-    d_model=64,
-    memory_dim=16,
-    memory_layers=2,
-    memory_feedforward=128,
-)
 
 
 @pytest.fixture

@@ -126,20 +126,10 @@ def test_closing_while_the_worker_runs(
 
 
 def _save_tiny_model(folder: Path) -> Path:
-    from napari_sam2.model import Sam2Config, build_sam2
+    from napari_sam2.model import build_sam2
     from napari_sam2.weights.loading import save_weights
+    from tests.configs import TINY
 
-    config = Sam2Config(
-        image_size=64,
-        embed_dim=8,
-        stages=(1, 1, 1, 1),
-        global_att_blocks=(2,),
-        window_spec=(4, 4, 4, 4),
-        d_model=32,
-        memory_dim=8,
-        memory_layers=1,
-        memory_feedforward=32,
-    )
     path = folder / "micro.safetensors"
-    save_weights(build_sam2(config), path)
+    save_weights(build_sam2(TINY), path)
     return path
