@@ -28,6 +28,7 @@ from napari_sam2.training.data import Picture, Windows, draw_pictures, load_pict
 from napari_sam2.training.losses import DenseHead
 from napari_sam2.training.prompted import WindowDecoder, prompted_loss
 from napari_sam2.training.start import prepare
+from napari_sam2.weights.loading import load_weights
 
 logger = logging.getLogger(__name__)
 
@@ -279,11 +280,15 @@ class Trainer:
 
 
 def main() -> None:
-    """Train `micro` from scratch, or go on with a run."""
+    """Train `micro` from scratch or from weights, or go on with a run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with train.txt")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", default="micro")
+    parser.add_argument(
+        "--weights",
+        help="start from these; give --dense-only -1 --settle 1 too",
+    )
     parser.add_argument("--threads", type=int, default=2)
     for name, value in asdict(Recipe()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
@@ -292,7 +297,8 @@ def main() -> None:
     torch.set_num_threads(options["threads"])
     recipe = Recipe(**{name: options[name] for name in asdict(Recipe())})
     torch.manual_seed(recipe.seed)
-    model = prepare(build_sam2(options["config"]))
+    weights = options["weights"]
+    model = load_weights(weights) if weights else prepare(build_sam2(options["config"]))
     trainer = Trainer(model, recipe, options["run"])
     pictures = load_pictures(options["data"], "train") + draw_pictures(recipe.drawn, recipe.seed)
     trainer.run(pictures)

@@ -25,6 +25,7 @@ from napari_sam2.training.data import Picture, Windows
 from napari_sam2.training.prompted import WindowDecoder, choose_objects
 from napari_sam2.training.start import prepare
 from napari_sam2.training.trainer import Recipe, Trainer
+from napari_sam2.weights.loading import save_weights
 from tests.training.conftest import WEE
 
 RECIPE = Recipe(
@@ -455,3 +456,20 @@ def test_the_command_trains_and_goes_on(
         state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
         assert state["step"] == steps
         assert state["recipe"] == asdict(recipe)
+
+
+def test_the_command_starts_from_weights(
+    wee: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet_logging: None
+) -> None:
+    torch.manual_seed(5)
+    model = build_sam2(wee)
+    model.has_memory = False
+    save_weights(model, tmp_path / "start.safetensors")
+    (tmp_path / "train.txt").write_text("")
+    where = ["--data", str(tmp_path), "--run", str(tmp_path / "run")]
+    start = ["--weights", str(tmp_path / "start.safetensors"), "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["trainer", *where, *start, "--steps", "0", "--drawn", "0"])
+    module.main()
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    key = "image_encoder.trunk.blocks.1.attn.qkv.weight"
+    assert torch.equal(state["average"][key], model.state_dict()[key])
