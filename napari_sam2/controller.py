@@ -78,6 +78,7 @@ class Controller:
         self._writer: MaskWriter | None = None
         self._latest: Request | None = None
         self._running: Request | None = None
+        self._is_cancelled = False  # the running one
         self._prediction: Prediction | None = None
         self._shown: dict[Plane, Prediction] = {}  # of the object at work
         self._commit_waits = False
@@ -139,7 +140,8 @@ class Controller:
         if self._running is None:
             self._start(request)
         elif self._running.model != request.model:
-            self._runner.cancel()  # it may be a download of minutes
+            self._is_cancelled = True  # it may be a download of minutes
+            self._runner.cancel()
 
     def cycle(self, step: int = 1) -> None:
         """Show another candidate of the same answer; no model runs."""
@@ -190,7 +192,7 @@ class Controller:
         return request, note
 
     def _start(self, request: Request) -> None:
-        self._running = request
+        self._running, self._is_cancelled = request, False
         self.stage_changed.emit("starting")
         self._runner.run(
             partial(self._predict, request), self._on_done, self._on_failed, self._on_reported
@@ -209,7 +211,12 @@ class Controller:
 
     def _on_failed(self, error: Exception) -> None:
         assert self._running is not None
-        if self._finish(self._running):
+        request, is_cancelled = self._running, self._is_cancelled
+        if not self._finish(request):
+            return
+        if is_cancelled:
+            self._start(request)  # wanted again meanwhile
+        else:
             self._latest = None  # so that asking again tries again
             self._commit_waits = False
             self.noted.emit("")

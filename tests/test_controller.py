@@ -306,6 +306,22 @@ def test_choosing_another_model_cancels_a_download_that_nobody_waits_for(desk: D
     assert desk.controller.prediction is not None
 
 
+def test_going_back_to_the_model_whose_download_was_cancelled_starts_it_again(desk: Desk) -> None:
+    desk.runner.finish_all()
+    for model in ("large", "tiny", "large"):
+        desk.controller.model = model
+        desk.controller.refresh()
+    assert desk.runner.cancelled == 1
+    desk.predict.error = InterruptedError("Cancelled while downloading 2 %.")
+    desk.runner.finish()
+    desk.predict.error = None
+    desk.runner.finish()
+    desk.failed.assert_not_called()
+    assert [request.model for request in desk.predict.asked[1:]] == ["large", "large"]
+    assert desk.controller.prediction is not None
+    assert not desk.runner.busy
+
+
 def test_stages_are_told_and_end(desk: Desk) -> None:
     stages = Mock()
     desk.controller.stage_changed.connect(stages)
