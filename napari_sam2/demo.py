@@ -116,7 +116,7 @@ def show(image: NDArray[np.uint8], layer: dict[str, Any], model: str, output: Pa
 
 
 def _annotate(viewer: Any, image: NDArray[np.uint8], layer: dict[str, Any], model: str) -> None:
-    from napari_sam2.layers.create import ensure_layers
+    from napari_sam2.layers.create import POLARITY, ensure_layers
 
     image_layer = viewer.add_image(image, **layer)
     layers = ensure_layers(viewer, image_layer)
@@ -126,13 +126,11 @@ def _annotate(viewer: Any, image: NDArray[np.uint8], layer: dict[str, Any], mode
     viewer.window.show()
     viewer.window.resize(*_WINDOW)  # after `show`, which brings back the last window's size
     for job in JOBS:
-        widget.controller.commit()  # the object before; for the first there is nothing to keep
+        if widget.controller.can_commit:
+            widget.controller.commit()  # the object before
         for point, kind in zip(job.points, job.polarity, strict=True):
+            layers.points.feature_defaults = {POLARITY: kind}
             layers.points.add(point)
-            if not kind:
-                features = layers.points.features.copy()
-                features.loc[features.index[-1], "polarity"] = 0
-                layers.points.features = features
         layers.points.selected_data = set()  # a selected one is drawn in blue
         if job.box is not None:
             y0, x0, y1, x1 = job.box
