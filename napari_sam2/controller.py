@@ -11,10 +11,10 @@ import numpy as np
 from psygnal import Signal
 
 from napari_sam2.errors import PromptError, Sam2Error
-from napari_sam2.layers.axes import Plane
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.mask_writer import MaskWriter
 from napari_sam2.layers.prompt_layers import PromptLayers
+from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import Prompts, Request
 from napari_sam2.session.results import Prediction
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,51 +11,9 @@ from napari.layers import Layer
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam2.errors import PromptError
+from napari_sam2.session.planes import Plane
 
 _OBLIQUE = 1e-6  # a plane's tilt below this, in voxels per voxel, is rounding
-
-
-@dataclass(frozen=True)
-class Plane:
-    """One 2-D plane of a layer's data.
-
-    Attributes
-    ----------
-    axes : (int, int)
-        The data axes that run along the rows and the columns.
-    index : tuple of int
-        Indices along the other axes, in axis order.
-    """
-
-    axes: tuple[int, int]
-    index: tuple[int, ...] = ()
-
-    @property
-    def hidden_axes(self) -> tuple[int, ...]:
-        """The data axes that are not displayed, in axis order."""
-        ndim = len(self.index) + 2
-        return tuple(axis for axis in range(ndim) if axis not in self.axes)
-
-    @property
-    def key(self) -> tuple[int | slice, ...]:
-        """What indexes the data: the plane comes out in axis order, see `as_displayed`."""
-        hidden = dict(zip(self.hidden_axes, self.index, strict=True))
-        return tuple(hidden.get(axis, slice(None)) for axis in range(len(self.index) + 2))
-
-    def shape_of(self, shape: Sequence[int]) -> tuple[int, int]:
-        """Give the plane's (H, W) in data of `shape`."""
-        rows, columns = self.axes
-        return int(shape[rows]), int(shape[columns])
-
-    def as_displayed(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Turn a plane between axis order and the order on screen; either way is the same step."""
-        rows, columns = self.axes
-        return array.swapaxes(0, 1) if rows > columns else array
-
-    def holds(self, positions: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which of the data positions (N, D) lie on this plane: (N,)."""
-        at = np.round(positions[:, list(self.hidden_axes)])  # as napari rounds its slider
-        return np.asarray(np.all(at == np.array(self.index), axis=1))
 
 
 def displayed_plane(layer: Layer, dims: Dims) -> Plane:

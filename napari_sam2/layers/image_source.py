@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_sam2.errors import PromptError
-from napari_sam2.layers.axes import Plane, displayed_plane
+from napari_sam2.layers.axes import displayed_plane
+from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import PlaneImage
 
 _DIMS_EVENTS = ("point", "order", "ndisplay")

@@ -7,7 +7,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
-from napari_sam2.layers.axes import Plane
+from napari_sam2.session.planes import Plane
 from napari_sam2.session.results import Prediction
 
 _AT_WORK = "napari_sam2_object"  # key in the layer's metadata: the label of the object at work

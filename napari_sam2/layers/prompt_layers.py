@@ -10,8 +10,9 @@ from napari.layers import Image, Points, Shapes
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_sam2.layers.axes import Plane, map_positions
+from napari_sam2.layers.axes import map_positions
 from napari_sam2.layers.create import POLARITY
+from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE, Prompts
 
 # napari also tells before each edit: "adding", "removing", "changing".

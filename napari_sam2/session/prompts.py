@@ -11,14 +11,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
+from napari_sam2.session.masks import PackedMask
 
 POSITIVE, NEGATIVE = 1, 0
 _BOX_FIRST, _BOX_SECOND = 2, 3  # the prompt encoder's labels for the two box corners
 
 
 @dataclass(frozen=True)
+class LowResMask:
+    """Logits as the decoder gave them, hashable: what a correction starts from.
+
+    Attributes
+    ----------
+    shape : (h, w)
+        Size.
+    logits : bytes
+        float16 in C order, clamped to [-32, 32].
+    """
+
+    shape: tuple[int, int]
+    logits: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, logits: NDArray[np.float32]) -> LowResMask:
+        """Take one entry of `Prediction.low_res_masks`, (h, w)."""
+        height, width = logits.shape
+        return cls((height, width), logits.astype(np.float16).tobytes())
+
+    def to_array(self) -> NDArray[np.float32]:
+        """Give the logits, (h, w)."""
+        return np.frombuffer(self.logits, np.float16).reshape(self.shape).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Prompts:
-    """Points and a box on one plane, in pixels of that plane.
+    """Points, a box and a mask on one plane, in pixels of that plane.
 
     Attributes
     ----------
@@ -28,14 +55,17 @@ class Prompts:
         1 object, 0 background; one entry per point.
     box : (y0, x0, y1, x1) or None
         Corners with y0 < y1 and x0 < x1.
+    mask_prompt : PackedMask, LowResMask or None
+        A mask of the plane that is roughly right, or the logits of an earlier answer.
     """
 
     points: tuple[tuple[float, float], ...] = ()
     polarity: tuple[int, ...] = ()
     box: tuple[float, float, float, float] | None = None
+    mask_prompt: PackedMask | LowResMask | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.points) or self.box is not None
+        return bool(self.points) or self.box is not None or self.mask_prompt is not None
 
     def check(self, shape: tuple[int, int]) -> None:
         """Raise `PromptError` unless all prompts are consistent and inside `shape` (H, W)."""

@@ -6,7 +6,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points
 
 from napari_sam2.errors import PromptError
-from napari_sam2.layers.axes import Plane, displayed_plane, map_positions
+from napari_sam2.layers.axes import displayed_plane, map_positions
+from napari_sam2.session.planes import Plane
 from tests.layers.conftest import SCALED, SHAPE, pixels, show_plane
 
 

@@ -8,9 +8,9 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_sam2.layers.axes import Plane
 from napari_sam2.layers.create import create_boxes, create_points
 from napari_sam2.layers.prompt_layers import PromptLayers
+from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import Prompts
 from tests.layers.conftest import SHAPE
 

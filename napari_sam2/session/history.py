@@ -1,0 +1,195 @@
+"""Undo and redo: states between which pixels changed, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam2.session.objects import State
+from napari_sam2.session.planes import Plane
+
+MAX_BYTES = 256 * 1024 * 1024
+_STATE_BYTES = 2_000  # a state shares nearly everything with its neighbours
+
+
+@dataclass(frozen=True, eq=False)
+class PixelEdit:
+    """Pixels of a label array that changed, with their values before and after.
+
+    Attributes
+    ----------
+    start, stop : tuple of int
+        The box of the array around them.
+    bits : bytes
+        Which pixels of the box, in C order, eight a byte.
+    before, after : integer array
+        Values of those pixels, in C order; of shape (1,) when all are alike.
+    """
+
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    bits: bytes
+    before: NDArray[Any]
+    after: NDArray[Any]
+
+    @classmethod
+    def of(
+        cls, indices: Sequence[NDArray[np.intp]], before: NDArray[Any], after: NDArray[Any]
+    ) -> PixelEdit | None:
+        """Make an edit from pixels in any order, each once; None if no value changes.
+
+        Parameters
+        ----------
+        indices : sequence of arrays, shape (N,)
+            One array for each axis.
+        before, after : integer arrays, shape (N,) or ()
+            Values.
+        """
+        before, after = np.broadcast_arrays(before, after)
+        before, after = (np.broadcast_to(v, np.shape(indices[0])) for v in (before, after))
+        changed = before != after
+        if not changed.any():
+            return None
+        kept = [np.asarray(axis)[changed] for axis in indices]
+        start = tuple(int(axis.min()) for axis in kept)
+        stop = tuple(int(axis.max()) + 1 for axis in kept)
+        sizes = tuple(b - a for a, b in zip(start, stop, strict=True))
+        flat = np.ravel_multi_index(
+            tuple(axis - first for axis, first in zip(kept, start, strict=True)), sizes
+        )
+        order = np.argsort(flat, kind="stable")
+        inside = np.zeros(int(np.prod(sizes)), bool)
+        inside[flat] = True
+        return cls(
+            start,
+            stop,
+            np.packbits(inside).tobytes(),
+            _shortened(before[changed][order]),
+            _shortened(after[changed][order]),
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of pixels that changed."""
+        return len(self.indices()[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return len(self.bits) + self.before.nbytes + self.after.nbytes
+
+    def indices(self) -> tuple[NDArray[np.intp], ...]:
+        """Give what indexes the pixels in the array: one array for each axis."""
+        sizes = tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
+        inside = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=int(np.prod(sizes)))
+        within = np.unravel_index(np.flatnonzero(inside), sizes)
+        return tuple(axis + first for axis, first in zip(within, self.start, strict=True))
+
+    def reversed(self) -> PixelEdit:
+        """Give the edit that takes this one back."""
+        return replace(self, before=self.after, after=self.before)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What leads from one state to the next.
+
+    Attributes
+    ----------
+    title : str
+        For people: "keep object 3".
+    edits : tuple of PixelEdit
+        In the order in which they were made.
+    plane : Plane or None
+        Where to look at it.
+    """
+
+    title: str
+    edits: tuple[PixelEdit, ...] = ()
+    plane: Plane | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return _STATE_BYTES + sum(edit.nbytes for edit in self.edits)
+
+
+class History:
+    """States in the order in which they came, and where we are among them.
+
+    Parameters
+    ----------
+    state : State
+        The first one.
+    max_bytes : int
+        The oldest steps are forgotten above it; the last one never is.
+    """
+
+    def __init__(self, state: State, max_bytes: int = MAX_BYTES) -> None:
+        self._states, self._steps = [state], list[Step]()
+        self._at = 0
+        self._max_bytes = max_bytes
+
+    @property
+    def state(self) -> State:
+        """Where we are."""
+        return self._states[self._at]
+
+    @property
+    def undo_title(self) -> str:
+        """What undo would take back; empty if nothing."""
+        return self._steps[self._at - 1].title if self._at else ""
+
+    @property
+    def redo_title(self) -> str:
+        """What redo would do again; empty if nothing."""
+        return self._steps[self._at].title if self._at < len(self._steps) else ""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the steps take."""
+        return sum(step.nbytes for step in self._steps)
+
+    def push(self, step: Step, state: State) -> None:
+        """Go on to another state; what was undone is forgotten."""
+        del self._states[self._at + 1 :], self._steps[self._at :]
+        self._states.append(state)
+        self._steps.append(step)
+        self._at += 1
+        self._forget_oldest()
+
+    def amend(self, state: State) -> None:
+        """Replace the state where we are: it has become complete, nobody has done anything."""
+        self._states[self._at] = state
+
+    def undo(self) -> Step | None:
+        """Go one state back; give the step, whose edits are to be taken back last first."""
+        if self._at == 0:
+            return None
+        self._at -= 1
+        return self._steps[self._at]
+
+    def redo(self) -> Step | None:
+        """Go one state on; give the step, whose edits are to be made again."""
+        if self._at == len(self._steps):
+            return None
+        self._at += 1
+        return self._steps[self._at - 1]
+
+    def _forget_oldest(self) -> None:
+        total = self.nbytes
+        while total > self._max_bytes and self._at > 1:
+            total -= self._steps.pop(0).nbytes
+            self._states.pop(0)
+            self._at -= 1
+
+
+def _shortened(values: NDArray[Any]) -> NDArray[Any]:
+    """Give one value for all when they are alike."""
+    is_one = bool((values == values[0]).all())
+    short: NDArray[Any] = values[:1].copy() if is_one else values.copy()
+    return short
