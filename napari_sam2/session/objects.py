@@ -141,20 +141,35 @@ class AtWork:
         On all planes.
     planes : mapping of Plane to PlaneWork
         Where there is an answer or a correction. Never changed in place.
-    name, class_name : str
-        Of an object that was opened again.
+    original : Original or None
+        What it was before it was opened again; None for a new object.
     """
 
     object_id: int
     prompts: PlacedPrompts = PlacedPrompts()
     planes: Mapping[Plane, PlaneWork] = field(default_factory=dict)
-    name: str = ""
-    class_name: str = ""
+    original: Original | None = None
 
     @property
     def has_mask(self) -> bool:
         """Whether any plane has a mask that is not empty."""
         return any(work.mask for work in self.planes.values())
+
+
+@dataclass(frozen=True)
+class Original:
+    """An object that was opened again, as it was: cancelling brings it back.
+
+    Attributes
+    ----------
+    record : ObjectRecord
+        Its row.
+    masks : mapping of Plane to PackedMask
+        Its pixels.
+    """
+
+    record: ObjectRecord
+    masks: Mapping[Plane, PackedMask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -216,6 +231,8 @@ class State:
         What was kept, by label value. Never changed in place.
     classes : tuple of ObjectClass
         In the user's order.
+    strays : mapping of int to ObjectRecord
+        Label values that the brush has painted and that are no object. Never changed in place.
     highest : int
         The highest label value ever used: the next object gets the one after.
     """
@@ -223,4 +240,5 @@ class State:
     at_work: AtWork
     objects: Mapping[int, ObjectRecord] = field(default_factory=dict)
     classes: tuple[ObjectClass, ...] = ()
+    strays: Mapping[int, ObjectRecord] = field(default_factory=dict)
     highest: int = 0
