@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_sam2.model import Sam2
+from napari_sam2.model.mask_decoder import single_mask
 from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
 from napari_sam2.training import prompts
 from napari_sam2.training.losses import decoder_loss, iou, object_loss
@@ -21,9 +22,12 @@ from napari_sam2.training.losses import decoder_loss, iou, object_loss
 _GRID = 16  # model pixels per cell of the decoder's grid
 _MIN_AREA = 10  # half-resolution pixels; smaller objects are not asked for
 _MAX_LOGIT = 32.0
-_BOX_JITTER = 0.1  # of the box's size, at most
-_SECOND_CORRECTION = 0.2  # how often there is one
-_FEEDBACK = 0.6  # how often a correction comes with the earlier logits
+_BOXES = 0.6  # share of the objects that begin with a box
+_TIGHT = 0.5  # share of the boxes that are tight
+_BOX_JITTER = 0.1  # of the other boxes' size, at most
+_AS_EVALUATED = 0.5  # share of clicks at the most interior pixel, of the object or of the error
+_SECOND_CORRECTION = 0.3  # how often there is one
+_FEEDBACK = 0.5  # how often a correction comes with the earlier logits
 
 
 class WindowDecoder:
@@ -96,7 +100,7 @@ class Objects(NamedTuple):
 def prompted_loss(
     decode: WindowDecoder, labels: Tensor, count: int, background: float
 ) -> tuple[Tensor, dict[str, float]]:
-    """Prompt `count` objects, half by a click and half by a box, and correct each once or twice.
+    """Prompt `count` objects by a click or a box, and correct each once or twice.
 
     Parameters
     ----------
@@ -112,17 +116,18 @@ def prompted_loss(
     -------
     loss : Tensor
     scores : dict
-        Mean IoU of the chosen candidate after a click and a box, and after their corrections;
-        empty if there are no objects.
+        Mean IoU of the mask that a session would show after a click and a box, and after their
+        corrections; empty if there are no objects.
     """
     small = labels[:, :: prompts.STEP, :: prompts.STEP]
     objects = choose_objects(small, count)
-    half = len(objects.images) // 2
-    if half == 0:
+    if len(objects.images) < 2:
         return torch.zeros((), requires_grad=True), {}
-    by_click, click = _click_loss(decode, objects.part(slice(0, half)), small, background)
-    by_box, box = _box_loss(decode, objects.part(slice(half, None)), background)
-    return (by_click + by_box) / 4, {**click, **box}
+    clicks = max(1, round(len(objects.images) * (1 - _BOXES)))
+    by_click, click = _click_loss(decode, objects.part(slice(0, clicks)), small, background)
+    by_box, box = _box_loss(decode, objects.part(slice(clicks, None)), background)
+    share = clicks / len(objects.images)
+    return (share * by_click + (1 - share) * by_box) / 2, {**click, **box}
 
 
 def choose_objects(small: Tensor, count: int) -> Objects:
@@ -145,10 +150,14 @@ def _click_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Click each object, and each window once where there is none, for the object score."""
     count = len(objects.images)
-    interior = torch.rand(count).round()
-    coords = prompts.click_inside(objects.masks, interior)[:, None]  # (N, 1, 2)
-    everywhere = torch.cat([coords, prompts.background_click(small)[:, None]])
-    rows = torch.cat([objects.images, torch.arange(len(small))])
+    coords = torch.where(
+        torch.rand(count, 1) < _AS_EVALUATED,
+        prompts.most_interior_clicks(objects.masks),
+        prompts.click_inside(objects.masks, torch.rand(count).round()),
+    )[:, None]  # (N, 1, 2)
+    windows, elsewhere = prompts.background_clicks(small)
+    everywhere = torch.cat([coords, elsewhere[:, None]])
+    rows = torch.cat([objects.images, windows])
     kinds = torch.ones(len(rows), 1, dtype=torch.int32)
     output = decode(rows, everywhere, kinds)
     present = (torch.arange(len(rows)) < count).float()
@@ -156,18 +165,20 @@ def _click_loss(
     loss = object_loss(output.object_score, present)
     loss = loss + decoder_loss(first, objects.target, background)
     more, after = _corrections(decode, first, objects, coords, kinds[:count], background)
-    return loss + more, {"click": _chosen_iou(first, objects.target), "click2": after}
+    return loss + more, {"click": _chosen_iou(first, kinds, objects.target), "click2": after}
 
 
 def _box_loss(
     decode: WindowDecoder, objects: Objects, background: float
 ) -> tuple[Tensor, dict[str, float]]:
-    coords = prompts.boxes_around(objects.masks, float(torch.rand(()) * _BOX_JITTER))
+    count = len(objects.images)
+    jitter = torch.rand(count) * _BOX_JITTER * (torch.rand(count) >= _TIGHT)
+    coords = prompts.boxes_around(objects.masks, jitter)
     kinds = torch.tensor([[2, 3]], dtype=torch.int32).expand(len(coords), -1)
     first = decode(objects.images, coords, kinds)
     loss = decoder_loss(first, objects.target, background)
     more, after = _corrections(decode, first, objects, coords, kinds, background)
-    return loss + more, {"box": _chosen_iou(first, objects.target), "box2": after}
+    return loss + more, {"box": _chosen_iou(first, kinds, objects.target), "box2": after}
 
 
 def _corrections(
@@ -178,25 +189,32 @@ def _corrections(
     kinds: Tensor,
     background: float,
 ) -> tuple[Tensor, float]:
-    """Correct once or twice, mostly with the earlier logits fed back."""
+    """Correct once or twice what a session shows, half of the time with its logits fed back."""
     loss = torch.zeros(())
     for _ in range(2 if torch.rand(()) < _SECOND_CORRECTION else 1):
-        logits = _best(output).detach().clamp(-_MAX_LOGIT, _MAX_LOGIT)  # (N, 1, h, w)
+        logits = _shown(output, kinds).detach().clamp(-_MAX_LOGIT, _MAX_LOGIT)  # (N, 1, h, w)
         shown = F.interpolate(logits, size=objects.masks.shape[1:], mode="bilinear")[:, 0] > 0
-        point, kind = prompts.correct(objects.masks, shown)
+        exact = torch.rand(()) < _AS_EVALUATED
+        correct = prompts.correct_as_evaluated if exact else prompts.correct
+        point, kind = correct(objects.masks, shown)
         coords = torch.cat([coords, point[:, None]], 1)
         kinds = torch.cat([kinds, kind[:, None]], 1)
         feed = logits if torch.rand(()) < _FEEDBACK else None
         output = decode(objects.images, coords, kinds, feed)
         loss = loss + decoder_loss(output, objects.target, background)
-    return loss, _chosen_iou(output, objects.target)
+    return loss, _chosen_iou(output, kinds, objects.target)
 
 
-def _best(output: DecoderOutput) -> Tensor:
-    """Give the candidate of the highest predicted IoU, (N, 1, h, w)."""
+def _shown(output: DecoderOutput, kinds: Tensor) -> Tensor:
+    """Give what a session shows for prompts of these kinds (N, P): logits, (N, 1, h, w).
+
+    The best candidate of a single click, and otherwise the single mask.
+    """
+    if kinds.shape[1] > 1:
+        return single_mask(output).low_res_masks
     index = output.iou_predictions[:, 1:].argmax(1) + 1
     return output.low_res_masks[torch.arange(len(index)), index][:, None]
 
 
-def _chosen_iou(output: DecoderOutput, target: Tensor) -> float:
-    return iou(_best(output)[:, 0] > 0, target > 0.5).mean().item()
+def _chosen_iou(output: DecoderOutput, kinds: Tensor, target: Tensor) -> float:
+    return iou(_shown(output, kinds)[:, 0] > 0, target > 0.5).mean().item()

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
+from napari_sam2.training.evaluate import correction, most_interior
 
 STEP = 2  # window pixels per mask pixel
 
@@ -34,8 +35,13 @@ def click_inside(masks: Tensor, interior: Tensor) -> Tensor:
     return _peak(score.masked_fill(~masks, -1))
 
 
-def boxes_around(masks: Tensor, jitter: float) -> Tensor:
-    """Draw a box round each mask, its sides off by about `jitter` of the box's size.
+def most_interior_clicks(masks: Tensor) -> Tensor:
+    """Click each mask (N, h, w) at its most interior pixel, as evaluation does: (N, 2)."""
+    return _in_window(torch.tensor([most_interior(mask) for mask in masks.numpy()]).flip(-1))
+
+
+def boxes_around(masks: Tensor, jitter: Tensor) -> Tensor:
+    """Draw a box round each mask, its sides off by about `jitter` (N,) of the box's size.
 
     Returns
     -------
@@ -47,8 +53,8 @@ def boxes_around(masks: Tensor, jitter: float) -> Tensor:
     y0, y1 = _extent(masks.any(dim=2))
     low, high = torch.stack([x0, y0], 1).float(), torch.stack([x1, y1], 1).float()
     size = (high - low).clamp(min=2)
-    low = low + torch.randn(low.shape) * jitter * size
-    high = high + torch.randn(high.shape) * jitter * size
+    low = low + torch.randn(low.shape) * jitter[:, None] * size
+    high = high + torch.randn(high.shape) * jitter[:, None] * size
     low, high = torch.minimum(low, high - 1), torch.maximum(high, low + 1)
     return torch.stack([low.clamp(min=0), torch.minimum(high, side)], 1)
 
@@ -75,10 +81,32 @@ def correct(masks: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
     return _peak(score), labels
 
 
-def background_click(labels: Tensor) -> Tensor:
-    """Click each window (B, h, w) of labels once where there is no object, (B, 2) as (x, y)."""
+def correct_as_evaluated(masks: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
+    """Click in the middle of the largest error, as evaluation does; see `correct`."""
+    clicks = []
+    for truth, shown in zip(masks.numpy(), predicted.numpy(), strict=True):
+        rows, columns = (torch.from_numpy((truth | shown).any(axis)).nonzero() for axis in (1, 0))
+        y, x = int(rows.min()), int(columns.min())
+        part = slice(y, int(rows.max()) + 1), slice(x, int(columns.max()) + 1)
+        point, kind = correction(truth[part], shown[part])  # small arrays, for speed
+        clicks.append((point[1] + x, point[0] + y, kind))
+    x_y_kind = torch.tensor(clicks)
+    return _in_window(x_y_kind[:, :2]), x_y_kind[:, 2].int()
+
+
+def background_clicks(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Click each window (B, h, w) of labels once where there is no object, if there is room.
+
+    Returns
+    -------
+    windows : Tensor, shape (K,)
+        Which ones have room.
+    coords_xy : Tensor, shape (K, 2)
+        In window pixels.
+    """
     empty = F.max_pool2d((labels > 0).float()[:, None], 5, 1, 2)[:, 0] == 0
-    return _peak(torch.rand(labels.shape) * empty)
+    windows = empty.flatten(1).any(1).nonzero()[:, 0]
+    return windows, _peak(((1 + torch.rand(labels.shape)) * empty)[windows])
 
 
 def _depth(masks: Tensor) -> Tensor:
@@ -94,8 +122,12 @@ def _depth(masks: Tensor) -> Tensor:
 def _peak(score: Tensor) -> Tensor:
     width = score.shape[2]
     index = score.flatten(1).argmax(1)
-    xy = torch.stack([index % width, index // width], 1).float()
-    return xy * STEP + torch.rand(xy.shape) * (STEP - 1)
+    return _in_window(torch.stack([index % width, index // width], 1))
+
+
+def _in_window(xy: Tensor) -> Tensor:
+    """Give mask pixels as points of the window, anywhere on the mask pixel."""
+    return xy.float() * STEP + torch.rand(xy.shape) * (STEP - 1)
 
 
 def _extent(hits: Tensor) -> tuple[Tensor, Tensor]:

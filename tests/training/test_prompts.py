@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
+from napari_sam2.training.evaluate import correction, most_interior
 from napari_sam2.training.prompts import (
     STEP,
-    background_click,
+    background_clicks,
     boxes_around,
     click_inside,
     correct,
+    correct_as_evaluated,
+    most_interior_clicks,
 )
+
+Correct = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 SIZE = 32  # of a mask, half a window
 
@@ -86,16 +93,36 @@ def test_a_background_click_keeps_its_distance_from_objects() -> None:
     labels = torch.ones(1, SIZE, SIZE, dtype=torch.int64)
     labels[0, 10:17, 3:10] = 0
     for _ in range(10):
-        x, y = (background_click(labels)[0] / STEP).floor().tolist()
+        windows, coords = background_clicks(labels)
+        assert windows.tolist() == [0]
+        x, y = (coords[0] / STEP).floor().tolist()
         assert 12 <= y < 15
         assert 5 <= x < 8
+
+
+def test_a_window_without_background_is_not_clicked_there() -> None:
+    """It was clicked at its corner, on an object, and told that there was none."""
+    labels = torch.ones(3, SIZE, SIZE, dtype=torch.int64)
+    labels[1, 10:20, 10:20] = 0
+    windows, coords = background_clicks(labels)
+    assert windows.tolist() == [1]
+    assert coords.shape == (1, 2)
+    windows, coords = background_clicks(labels[[0, 2]])
+    assert len(windows) == len(coords) == 0
+
+
+def test_the_most_interior_click_is_evaluation_s() -> None:
+    masks = odd_masks()
+    x, y = (most_interior_clicks(masks) / STEP).floor().long().unbind(-1)
+    wanted = [most_interior(mask.numpy()) for mask in masks]
+    assert list(zip(y.tolist(), x.tolist(), strict=True)) == wanted
 
 
 # Boxes
 
 
 def test_a_box_without_jitter_is_tight() -> None:
-    boxes = boxes_around(odd_masks()[1:], 0.0)
+    boxes = boxes_around(odd_masks()[1:], torch.zeros(5))
     wanted = torch.tensor(
         [
             [[3, 4], [29, 5]],
@@ -110,7 +137,8 @@ def test_a_box_without_jitter_is_tight() -> None:
 
 def test_a_jittered_box_is_a_box_in_the_window_near_its_mask() -> None:
     masks = odd_masks().repeat(20, 1, 1)
-    tight, boxes = boxes_around(masks, 0.0), boxes_around(masks, 0.1)
+    jitter = torch.full((len(masks),), 0.1)
+    tight, boxes = boxes_around(masks, 0 * jitter), boxes_around(masks, jitter)
     low, high = boxes.unbind(1)
     assert (low < high).all()
     assert (low >= 0).all()
@@ -120,10 +148,21 @@ def test_a_jittered_box_is_a_box_in_the_window_near_its_mask() -> None:
     assert ((boxes - tight).abs() / size).mean() > 0.02
 
 
+def test_every_box_has_its_own_jitter() -> None:
+    masks = odd_masks()[:2]
+    exact, loose = boxes_around(masks, torch.tensor([0.0, 0.1]))
+    tight = boxes_around(masks, torch.zeros(2))
+    assert torch.equal(exact, tight[0])
+    assert not torch.equal(loose, tight[1])
+
+
 # Corrections
 
+CORRECT = pytest.mark.parametrize("correct", [correct, correct_as_evaluated])
 
-def test_where_object_is_missing_the_click_is_positive_and_there() -> None:
+
+@CORRECT
+def test_where_object_is_missing_the_click_is_positive_and_there(correct: Correct) -> None:
     truth = rectangle(4, 4, 20, 24)
     shown = rectangle(4, 4, 20, 12)
     coords, labels = correct(truth[None], shown[None])
@@ -131,7 +170,8 @@ def test_where_object_is_missing_the_click_is_positive_and_there() -> None:
     assert at((truth & ~shown)[None], coords).all()
 
 
-def test_where_there_is_too_much_the_click_is_negative_and_there() -> None:
+@CORRECT
+def test_where_there_is_too_much_the_click_is_negative_and_there(correct: Correct) -> None:
     truth = rectangle(4, 4, 20, 12)
     shown = rectangle(4, 4, 20, 24)
     coords, labels = correct(truth[None], shown[None])
@@ -139,21 +179,24 @@ def test_where_there_is_too_much_the_click_is_negative_and_there() -> None:
     assert at((shown & ~truth)[None], coords).all()
 
 
-def test_a_perfect_mask_is_clicked_inside() -> None:
+@CORRECT
+def test_a_perfect_mask_is_clicked_inside(correct: Correct) -> None:
     masks = odd_masks()
     coords, labels = correct(masks, masks)
     assert labels.tolist() == [POSITIVE] * len(masks)
     assert at(masks, coords).all()
 
 
-def test_an_empty_answer_is_corrected_inside_the_object() -> None:
+@CORRECT
+def test_an_empty_answer_is_corrected_inside_the_object(correct: Correct) -> None:
     masks = odd_masks()
     coords, labels = correct(masks, torch.zeros_like(masks))
     assert labels.tolist() == [POSITIVE] * len(masks)
     assert at(masks, coords).all()
 
 
-def test_the_deepest_error_goes_first() -> None:
+@CORRECT
+def test_the_deepest_error_goes_first(correct: Correct) -> None:
     truth = rectangle(2, 2, 12, 12)
     shown = rectangle(2, 2, 12, 11) | rectangle(18, 18, 30, 30)  # a column short, a blob too much
     for _ in range(10):
@@ -164,7 +207,8 @@ def test_the_deepest_error_goes_first() -> None:
         assert 20 <= y < 28, "well inside the blob"
 
 
-def test_each_mask_of_a_batch_is_corrected_for_itself() -> None:
+@CORRECT
+def test_each_mask_of_a_batch_is_corrected_for_itself(correct: Correct) -> None:
     left, right = rectangle(4, 2, 16, 12), rectangle(4, 18, 16, 28)
     truth = torch.stack([left, left | right, left])
     shown = torch.stack([left | right, left, left])
@@ -172,3 +216,20 @@ def test_each_mask_of_a_batch_is_corrected_for_itself() -> None:
     assert labels.tolist() == [NEGATIVE, POSITIVE, POSITIVE]
     assert labels.dtype == torch.int32
     assert at(torch.stack([right, right, left]), coords).all()
+
+
+def test_evaluation_s_corrections_are_evaluation_s() -> None:
+    truth = rectangle(4, 4, 20, 24).expand(4, -1, -1)
+    shown = torch.stack(
+        [
+            rectangle(4, 9, 20, 24) | rectangle(25, 25, 28, 28),
+            rectangle(4, 4, 30, 30),
+            rectangle(22, 2, 31, 31) | rectangle(4, 4, 15, 24),
+            truth[0],
+        ]
+    )
+    coords, labels = correct_as_evaluated(truth, shown)
+    x, y = (coords / STEP).floor().long().unbind(-1)
+    for index in range(4):
+        point, kind = correction(truth[index].numpy(), shown[index].numpy())
+        assert (y[index], x[index], labels[index]) == (*point, kind)
