@@ -16,9 +16,13 @@ from torch.nn import functional as F
 from napari_sam2.errors import PromptError
 from napari_sam2.training.shapes import draw_scene
 
-KIND_WEIGHTS = {"fluo": 0.50, "colour": 0.25, "bright": 0.05, "shapes": 0.20}
+KIND_WEIGHTS = {"fluo": 0.38, "colour": 0.30, "bright": 0.04, "shapes": 0.28}
 _SCALES = (0.6, 2.6)  # of the window, around "the whole picture fills the model input"
-_WHOLE = 0.6  # share of whole pictures, once whole canvases are trained
+_BY_OBJECT = 0.5  # share of windows whose scale gives the object in their middle a chosen size
+_SIZES = (14.0, 170.0)  # the square root of that object's area, in window pixels
+_MAX_SCALE = 8.0
+_STRETCH = 0.35  # at most, of one axis up and the other down, as the exponent of e
+_WHOLE = 0.4  # share of whole pictures, once whole canvases are trained
 _AS_IT_IS = 0.2  # share of windows that keep their colours
 _ANTIALIAS = 1.5  # shrink by pooling first where a window pixel covers more picture pixels
 
@@ -174,47 +178,60 @@ def random_window(
     picture: Picture, rng: np.random.Generator, side: int, canvas: int
 ) -> tuple[Tensor, Tensor]:
     """Cut one window, turned, mirrored, scaled and recoloured, round a random object."""
+    centre, area = _object(picture, rng)
     zoom = canvas / np.sqrt(picture.labels.size) * np.exp(rng.uniform(*np.log(_SCALES)))
-    if picture.kind == "bright":  # its nuclei are a few pixels wide on the whole canvas
+    if rng.random() < _BY_OBJECT:
+        wanted = np.exp(rng.uniform(*np.log(_SIZES))) / np.sqrt(area)
+        zoom = min(wanted, _MAX_SCALE * canvas / np.sqrt(picture.labels.size))
+    elif picture.kind == "bright":  # its nuclei are a few pixels wide on the whole canvas
         zoom *= rng.uniform(1, 4)
-    centre = _centre(picture, rng) + rng.uniform(-0.4, 0.4, 2) * side / zoom
     pixels, labels = _warp(picture, rng, side, zoom, centre)
     return recolour(pixels, rng), labels
 
 
-def _centre(picture: Picture, rng: np.random.Generator) -> NDArray[np.float64]:
+def _object(picture: Picture, rng: np.random.Generator) -> tuple[NDArray[np.float64], int]:
+    """Give a place inside a random object, and its area; of an empty picture, the middle."""
     ys, xs = np.nonzero(picture.labels[::4, ::4])
     if len(ys) == 0:
-        return np.array(picture.labels.shape) / 2
+        return np.array(picture.labels.shape) / 2, picture.labels.size
     i = rng.integers(len(ys))
-    return np.array([ys[i] * 4.0, xs[i] * 4.0])
+    y, x = 4 * ys[i], 4 * xs[i]
+    return np.array([float(y), float(x)]), int((picture.labels == picture.labels[y, x]).sum())
 
 
 def _warp(
     picture: Picture, rng: np.random.Generator, side: int, zoom: float, centre: NDArray[np.float64]
 ) -> tuple[Tensor, Tensor]:
+    """Show the place `centre` of a picture somewhere near the middle of a window."""
     angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.7 else rng.integers(4) * np.pi / 2
-    stretch = np.exp(rng.uniform(-0.15, 0.15))
+    stretch = np.exp(rng.uniform(-_STRETCH, _STRETCH))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     if rng.random() < 0.5:
         turn[:, 1] *= -1
     matrix = turn @ np.diag([stretch, 1 / stretch]) / zoom  # window (y, x) to picture (y, x)
+    centre = centre + matrix @ (rng.uniform(-0.4, 0.4, 2) * side)
 
-    image, labels, centre = _cut(picture, centre, reach=side / zoom * 0.85 + 4)
-    while abs(np.linalg.det(matrix)) > _ANTIALIAS**2 and min(labels.shape) > 8:
-        image, labels = F.avg_pool2d(image[None], 2)[0], labels[::2, ::2]
-        labels = labels[: image.shape[1], : image.shape[2]]
-        matrix, centre = matrix / 2, centre / 2 - 0.25
+    reach = side / zoom * 0.71 * max(stretch, 1 / stretch) + 4
+    image, labels, centre = _cut(picture, centre, reach)
     offsets = np.arange(side) - (side - 1) / 2
-    y, x = np.meshgrid(offsets, offsets, indexing="ij")
-    source = np.stack([y, x], -1) @ matrix.T + centre
-    size = np.array(labels.shape)
-    grid = torch.from_numpy(((2 * source + 1) / size - 1)[..., ::-1].copy()).float()[None]
+    offsets_yx = np.stack(np.meshgrid(offsets, offsets, indexing="ij"), -1)
+    # Beyond the picture there is no object: a mirrored one would share its label with the real one.
+    grid = _as_grid(offsets_yx @ matrix.T + centre, labels.shape)
+    warped = F.grid_sample(labels.float()[None, None], grid, "nearest", "zeros", False)
+    while abs(np.linalg.det(matrix)) > _ANTIALIAS**2 and min(image.shape[1:]) > 8:
+        image = F.avg_pool2d(image[None], 2)[0]
+        matrix, centre = matrix / 2, centre / 2 - 0.25
+    grid = _as_grid(offsets_yx @ matrix.T + centre, image.shape[1:])
     padding = "border" if rng.random() < 0.5 else "zeros"
     pixels = F.grid_sample(image[None], grid, "bilinear", padding, align_corners=False)[0]
-    # Beyond the picture there is no object: a mirrored one would share its label with the real one.
-    warped = F.grid_sample(labels.float()[None, None], grid, "nearest", "zeros", False)
     return pixels.clamp(0, 1), warped[0, 0].round().long()
+
+
+def _as_grid(source: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
+    """Turn picture positions (S, S, 2), as (y, x), into what `grid_sample` takes."""
+    return torch.from_numpy(((2 * source + 1) / np.array(shape) - 1)[..., ::-1].copy()).float()[
+        None
+    ]
 
 
 def _cut(

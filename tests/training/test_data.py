@@ -25,7 +25,7 @@ from napari_sam2.training.data import (
 )
 
 SIDE, CANVAS = 64, 128
-STRETCH = np.exp(0.15)  # the most that a window is drawn out along one axis
+STRETCH = np.exp(data._STRETCH)  # the most that a window is drawn out along one axis
 FIRST = 20  # colour of the ramp's first pixel, so that black is beyond the picture
 SEEDS = range(8)
 
@@ -69,11 +69,14 @@ def cut(picture: Picture, seed: int, canvas: int = CANVAS) -> tuple[NDArray[np.f
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_image_and_labels_stay_together(true_colours: None, seed: int) -> None:
+def test_image_and_labels_stay_together(
+    true_colours: None, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_BY_OBJECT", 0)  # nearer, colours blend into each other further in
     pixels, labels = cut(tiles(), seed)
     checked = 0
     for label in labels.unique().tolist():
-        inner = ndimage.binary_erosion(labels.numpy() == label, iterations=3)
+        inner = ndimage.binary_erosion(labels.numpy() == label, iterations=4)
         if label == 0 or not inner.any():
             continue
         wanted = np.broadcast_to(colour_of(np.array([label], np.int32)), (inner.sum(), 3))
@@ -108,12 +111,13 @@ def test_a_window_is_one_affine_view_that_shows_each_place_once(
     assert labels.numpy().ravel()[far_in].all()
 
 
-@pytest.mark.parametrize(("canvas", "slack"), [(CANVAS, 1.5), (40, 4)], ids=["near", "far"])
+@pytest.mark.parametrize("canvas", [CANVAS, 40], ids=["near", "far, pooled first"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_label_is_at_the_place_that_its_pixel_shows(
-    true_colours: None, seed: int, canvas: int, slack: float
+    true_colours: None, seed: int, canvas: int
 ) -> None:
-    """To `slack` picture pixels: from afar, several are pooled into one."""
+    """To one and a half picture pixels: labels once moved by half a pooled pixel."""
+    slack = 1.5
     picture = ramp()
     pixels, labels = cut(picture, seed, canvas)
     place = pixels[..., :2] - FIRST
@@ -142,7 +146,10 @@ def test_beyond_the_picture_is_black_or_its_border_but_never_an_object(true_colo
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_scale_keeps_to_its_range(true_colours: None, seed: int) -> None:
+def test_scale_keeps_to_its_range(
+    true_colours: None, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_BY_OBJECT", 0)
     picture = ramp(140, 140)
     pixels, labels = cut(picture, seed)
     inside = labels.numpy() > 0
@@ -152,6 +159,24 @@ def test_scale_keeps_to_its_range(true_colours: None, seed: int) -> None:
     zoom = 1 / np.sqrt(abs(a * d - b * c))
     whole = CANVAS / 140  # the zoom at which the whole picture fills the canvas
     assert 0.6 * whole * 0.97 < zoom < 2.6 * whole * 1.03
+
+
+def test_objects_of_all_sizes_are_shown(
+    true_colours: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large nuclei were fragmented: nearly all that were trained on were small."""
+    monkeypatch.setattr(data, "_BY_OBJECT", 1)
+    labels = np.zeros((400, 400), np.int32)
+    labels[190:210, 180:220] = 7
+    picture = Picture("one", "fluo", np.zeros((400, 400, 3), np.uint8), labels)
+    rng = np.random.default_rng(0)
+    areas = [float((random_window(picture, rng, 256, 256)[1] > 0).sum()) for _ in range(30)]
+    sizes = np.sqrt(areas)
+    smallest, largest = data._SIZES
+    assert sizes.min() > 0.3 * smallest, "the object may be cut by the edge"
+    assert sizes.max() < 1.03 * largest
+    assert 4 < (sizes > 80).sum() < 20
+    assert 4 < (sizes < 40).sum() < 20
 
 
 def test_windows_are_turned_mirrored_and_drawn_out(true_colours: None) -> None:
@@ -169,7 +194,7 @@ def test_windows_are_turned_mirrored_and_drawn_out(true_colours: None) -> None:
     assert len(np.unique(np.floor(np.array(angles) / (np.pi / 4)))) >= 6
     assert 5 < sum(mirrored) < 25
     assert max(stretches) < STRETCH * 1.03
-    assert max(stretches) > 1.05
+    assert max(stretches) > 1.25
 
 
 @pytest.mark.parametrize("seed", SEEDS)
