@@ -47,6 +47,9 @@ class Recipe:
     ----------
     steps : int
         In all.
+    since : int
+        The step at which the learning rate and the average begin, so that a run that has ended can
+        be warmed up and cooled down again.
     full_from : float
         Fraction of the steps after which whole canvases are trained, not windows.
     side, batch, full_batch : int
@@ -64,6 +67,7 @@ class Recipe:
     """
 
     steps: int = 7_400
+    since: int = 0
     full_from: float = 0.74
     side: int = 256
     batch: int = 4
@@ -121,13 +125,13 @@ class Trainer:
             self._resume()
 
     def run(
-        self, pictures: list[Picture], *, report_every: int = 50, keep_every: int = 500
+        self, pictures: list[Picture], *, report_every: int = 50, keep_seconds: float = 300
     ) -> None:
-        """Train to the recipe's last step, keeping the state on the way."""
+        """Train to the recipe's last step, keeping the state on the way and at the end."""
         batches: Iterator[Windows] | None = None
         was_full: bool | None = None
         totals: dict[str, list[float]] = {}
-        since = time.perf_counter()
+        since = kept = time.perf_counter()
         while self.step < self.recipe.steps:
             full = self.step >= self.recipe.full_from * self.recipe.steps
             if batches is None or full != was_full:
@@ -140,8 +144,10 @@ class Trainer:
                 means = {key: sum(values) / len(values) for key, values in totals.items()}
                 self._log({**means, "seconds": seconds, "side": self._side(full)})
                 totals, since = {}, time.perf_counter()
-            if self.step % keep_every == 0:
+            if time.perf_counter() - kept > keep_seconds:
                 self.keep()
+                kept = time.perf_counter()
+        self.keep()
 
     def train_step(self, batch: Windows) -> dict[str, float]:
         """Take one optimiser step and give its losses."""
@@ -154,7 +160,7 @@ class Trainer:
             self._calibrate(pixels)
         levels = self._encode(pixels, offset)
         dense = self.dense_head(levels, batch.labels)
-        fade = 0.1 + 0.9 * max(0.0, 1 - 2 * self.step / self.recipe.steps)
+        fade = 0.1 + 0.9 * max(0.0, 1 - 2 * self._progress())
         loss = self.recipe.dense * fade * dense
         ious: dict[str, float] = {}
         if self.step >= self.recipe.dense_only:
@@ -217,13 +223,13 @@ class Trainer:
             batch=self.recipe.full_batch if full else self.recipe.batch,
             side=self._side(full),
             canvas=self.model.config.image_size,
-            fresh=1 if full else self.recipe.fresh,
+            fresh=self.recipe.full_batch if full else self.recipe.fresh,
             pool=60 if full else 240,
         )
 
     def _learning_rate(self) -> float:
         recipe = self.recipe
-        warm = min(1.0, (self.step + 1) / recipe.warmup)
+        warm = min(1.0, (self.step - recipe.since + 1) / recipe.warmup)
         return recipe.lr * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * self._progress())) / 2)
 
     def _background(self) -> float:
@@ -231,7 +237,8 @@ class Trainer:
         return float(_FIRST_BACKGROUND ** (1 - done))
 
     def _progress(self) -> float:
-        return min(1.0, self.step / self.recipe.steps)
+        first = self.recipe.since
+        return min(1.0, (self.step - first) / max(1, self.recipe.steps - first))
 
     def _random_place(self, side: int) -> tuple[int, int]:
         places = (self.model.config.image_size - side) // _PLACE + 1
@@ -267,7 +274,8 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        done = self.step - self.recipe.since
+        decay = min(self.recipe.ema, (1 + done) / (10 + done))
         for key, value in self.model.state_dict().items():
             self.average[key].lerp_(value, 1 - decay)
 
@@ -302,7 +310,6 @@ def main() -> None:
     trainer = Trainer(model, recipe, options["run"])
     pictures = load_pictures(options["data"], "train") + draw_pictures(recipe.drawn, recipe.seed)
     trainer.run(pictures)
-    trainer.keep()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,25 @@ def test_the_learning_rate_warms_up_and_falls(model: Sam2, tmp_path: Path) -> No
     assert max(rates) == pytest.approx(RECIPE.lr, rel=0.03)
     assert all(a > b for a, b in pairwise(rates[9:]))
     assert 0.01 * RECIPE.lr <= rates[-1] < 0.02 * RECIPE.lr
+
+
+def test_a_run_that_ended_is_warmed_up_again(trainer: Trainer) -> None:
+    train(trainer, 4)
+    trainer.keep()
+    recipe = replace(RECIPE, steps=104, since=4, warmup=10, ema=0.9)
+    other = Trainer(build_sam2(WEE), recipe, trainer.folder)
+    rates = []
+    for other.step in range(4, 104):
+        rates.append(other._learning_rate())
+    assert rates[0] == pytest.approx(RECIPE.lr / 10, rel=0.01)
+    assert max(rates) == pytest.approx(RECIPE.lr, rel=0.03)
+    assert 0.01 * RECIPE.lr <= rates[-1] < 0.02 * RECIPE.lr
+    key = "image_encoder.trunk.patch_embed.proj.weight"
+    before = other.average[key].clone()
+    other.step = 4
+    train(other, 1)
+    wanted = 0.1 * before + 0.9 * other.model.state_dict()[key]
+    torch.testing.assert_close(other.average[key], wanted)
 
 
 def test_norms_and_biases_do_not_decay(trainer: Trainer) -> None:
@@ -384,7 +403,7 @@ def test_a_state_is_written_whole_or_not_at_all(
 
 
 def test_a_run_ends_at_its_last_step_and_logs_on_the_way(trainer: Trainer) -> None:
-    trainer.run([scene()], report_every=2, keep_every=2)
+    trainer.run([scene()], report_every=2)
     lines = [json.loads(line) for line in (trainer.folder / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
     for line in lines:
@@ -395,6 +414,16 @@ def test_a_run_ends_at_its_last_step_and_logs_on_the_way(trainer: Trainer) -> No
     after = copy_of(trainer.model.state_dict())
     trainer.run([scene()])
     assert same(after, trainer.model.state_dict()), "a finished run does not go on"
+
+
+def test_a_run_is_kept_by_the_clock(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are slow beside other work; what an interruption costs is time, not steps."""
+    kept = []
+    monkeypatch.setattr(Trainer, "keep", lambda self: kept.append(self.step))
+    monkeypatch.setattr(module.time, "perf_counter", count(0, 200).__next__)
+    trainer.run([scene()], report_every=100, keep_seconds=300)
+    assert kept[-1] == RECIPE.steps
+    assert len(kept) > 1
 
 
 def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
