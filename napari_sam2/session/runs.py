@@ -1,0 +1,68 @@
+"""Label planes as runs: a row's neighbours with one value, which are far fewer than its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LabelArray(Protocol):
+    """Labels in memory or on disk: numpy, dask, zarr, or whatever gives planes when indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+
+    @property
+    def dtype(self) -> Any:
+        """An integer type, or bool."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Give a part of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The labelled pixels of one plane: row `rows[i]`, columns `starts[i]` to `stops[i]` - 1.
+
+    Attributes
+    ----------
+    rows, starts, stops : int64, shape (N,)
+        In C order.
+    values : integer array, shape (N,)
+        The label of each run, above 0.
+    """
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    values: NDArray[Any]
+
+    @classmethod
+    def of(cls, plane: NDArray[Any]) -> Runs:
+        """Find the runs of a plane, (H, W)."""
+        height, width = plane.shape
+        is_start = np.ones((height, width), bool)
+        np.not_equal(plane[:, 1:], plane[:, :-1], out=is_start[:, 1:])
+        at = np.flatnonzero(is_start)
+        stops = np.append(at[1:], height * width)  # of the flat plane; a run ends with its row
+        rows = at // max(width, 1)
+        values = plane[rows, at - rows * width]
+        kept = values > 0
+        rows, values = rows[kept], values[kept]
+        return cls(rows, at[kept] - rows * width, stops[kept] - rows * width, values)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def occupied_planes(labels: LabelArray) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    """Give the index and the pixels of each plane (the last two axes) that has a label."""
+    for index in np.ndindex(*labels.shape[:-2]):
+        plane = np.asarray(labels[index])
+        if plane.size and plane.max() > 0:
+            yield index, plane
