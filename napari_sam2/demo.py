@@ -134,7 +134,7 @@ def _annotate(viewer: Any, image: NDArray[np.uint8], layer: dict[str, Any], mode
         layers.points.selected_data = set()  # a selected one is drawn in blue
         if job.box is not None:
             y0, x0, y1, x1 = job.box
-            layers.boxes.add_rectangles([[(y0, x0), (y0, x1), (y1, x1), (y1, x0)]])
+            layers.shapes.add_rectangles([[(y0, x0), (y0, x1), (y1, x1), (y1, x0)]])
         _wait_for(lambda: bool(widget.controller.can_commit and not widget.controller.busy))
     viewer.reset_view()
     _wait_for(lambda: True)

@@ -27,7 +27,8 @@ class Desk:
     viewer: ViewerModel
     image: Image
     objects: Labels
-    boxes: Shapes
+    mask: Labels
+    shapes: Shapes
     points: Points
     prompts: PromptLayers
     predict: SquarePredict
@@ -56,7 +57,7 @@ def desk() -> Iterator[Desk]:
     layers = ensure_layers(viewer, image)
     source = ImageSource(viewer)
     source.select(image)
-    prompts = PromptLayers(layers.points, layers.boxes)
+    prompts = PromptLayers(layers.points, layers.shapes)
     runner, predict = HeldRunner(), SquarePredict()
     controller = Controller(source, runner, predict)
     failed, noted, committed = Mock(), Mock(), Mock()
@@ -90,7 +91,7 @@ def test_a_click_gives_a_mask(desk: Desk) -> None:
 
 def test_a_box_gives_a_mask(desk: Desk) -> None:
     desk.runner.finish()
-    desk.boxes.add_rectangles([np.array([[2, 9, 9], [2, 9, 4], [2, 3, 4], [2, 3, 9]])])
+    desk.shapes.add_rectangles([np.array([[2, 9, 9], [2, 9, 4], [2, 3, 4], [2, 3, 9]])])
     desk.runner.finish_all()
     assert desk.predict.asked[-1].prompts.box == (3, 4, 9, 9)
     assert desk.count(1) == 30

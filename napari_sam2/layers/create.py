@@ -1,4 +1,4 @@
-"""The layers that we add: points, boxes and objects that lie exactly on an image."""
+"""The layers that we add: points, shapes, the mask at work and objects, exactly on an image."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from napari_sam2.session.prompts import POSITIVE
 
 POLARITY = "polarity"
 _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever its name
-_POINT_PIXELS = (16, 22)  # smallest and largest diameter on screen
-_EDGE_FRACTION = 1 / 250  # width of a box's edge, in longest sides of the image
+_POINT_PIXELS = (18, 26)  # smallest and largest diameter on screen
+_BORDER = 0.05  # of a point's diameter: napari draws it outside, where it would clog a thin symbol
+_EDGE_FRACTION = 1 / 250  # width of a shape's edge, in longest sides of the image
 
 
 class OurLayers(NamedTuple):
     """What is annotated with and into, from the bottom to the top of the viewer."""
 
     objects: Labels
-    boxes: Shapes
+    mask: Labels
+    shapes: Shapes
     points: Points
 
 
@@ -31,50 +33,75 @@ def create_points(image: Image) -> Points:
         ndim=image.ndim,
         features={POLARITY: np.empty(0, int)},
         feature_defaults={POLARITY: POSITIVE},
+        border_width=_BORDER,
         canvas_size_limits=_POINT_PIXELS,
         **_lying_on(image, "points"),
     )
 
 
-def create_boxes(image: Image) -> Shapes:
-    """Make an empty layer for boxes on `image`."""
+def create_shapes(image: Image) -> Shapes:
+    """Make an empty layer for boxes, outlines and scribbles on `image`."""
     return Shapes(
         ndim=image.ndim,
+        features={POLARITY: np.empty(0, int)},
+        feature_defaults={POLARITY: POSITIVE},
         opacity=1,
         face_color="transparent",
         edge_color="#ffc02e",
         edge_width=max(1.0, max(_shape(image)) * _EDGE_FRACTION),
-        **_lying_on(image, "boxes"),
+        **_lying_on(image, "shapes"),
     )
 
 
+def create_mask(image: Image) -> Labels:
+    """Make an empty layer for the mask of the object at work, before it is one of the objects."""
+    return Labels(np.zeros(_shape(image), np.int32), opacity=0.7, **_lying_on(image, "mask"))
+
+
 def create_objects(image: Image) -> Labels:
-    """Make an empty layer for the masks of objects in `image`."""
+    """Make an empty layer for the objects in `image` that are kept."""
     return Labels(np.zeros(_shape(image), np.int32), opacity=0.5, **_lying_on(image, "objects"))
 
 
 def find_layers(viewer: ViewerModel, image: Image) -> OurLayers | None:
     """Give the layers that were made for an image, if all are in the viewer and still fit it."""
-    found = [_find(viewer, image, kind) for kind in _CREATE]
+    found = [_find(viewer, image, content) for content in OurLayers._fields]
     return None if any(layer is None for layer in found) else OurLayers(*found)
 
 
 def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
     """Give the layers for an image; those that are not in the viewer are made and added."""
-    return OurLayers(
-        *(
-            _find(viewer, image, kind) or viewer.add_layer(create(image))
-            for kind, create in _CREATE.items()
-        )
-    )
+    found: list[Layer] = []
+    for content in reversed(OurLayers._fields):
+        layer = _find(viewer, image, content)
+        if layer is None:
+            layer = _CREATE[content](image)
+            at = viewer.layers.index(found[-1]) if found else len(viewer.layers)
+            viewer.layers.insert(at, layer)  # below the one that belongs on top of it
+        found.append(layer)
+    return OurLayers(*reversed(found))
 
 
-def _find(viewer: ViewerModel, image: Image, kind: type[Layer]) -> Layer | None:
-    return next((layer for layer in viewer.layers if _is_ours(layer, image, kind)), None)
+def _find(viewer: ViewerModel, image: Image, content: str) -> Layer | None:
+    """Find by the image's own mark; else take what was made for an image of its name, now gone."""
+    fitting = [layer for layer in viewer.layers if _fits(layer, image, content)]
+    ids = {str(layer.unique_id) for layer in viewer.layers}
+    for layer in fitting:
+        if layer.metadata[_OURS]["image"] == str(image.unique_id):
+            return layer
+    for layer in fitting:  # both were saved and opened again
+        mark = layer.metadata[_OURS]
+        if mark["name"] == image.name and mark["image"] not in ids:
+            mark["image"] = str(image.unique_id)
+            return layer
+    return None
 
 
-def _is_ours(layer: Layer, image: Image, kind: type[Layer]) -> bool:
-    if not isinstance(layer, kind) or layer.metadata.get(_OURS) != str(image.unique_id):
+def _fits(layer: Layer, image: Image, content: str) -> bool:
+    mark = layer.metadata.get(_OURS)
+    if not isinstance(layer, _KINDS[content]) or not isinstance(mark, dict):
+        return False
+    if {"image", "name", "content"} - set(mark) or mark["content"] != content:
         return False
     if isinstance(layer, Labels):
         return bool(layer.data.shape == _shape(image))
@@ -87,10 +114,11 @@ def _shape(image: Image) -> tuple[int, ...]:
 
 
 def _lying_on(image: Image, content: str) -> dict[str, Any]:
-    """Give the arguments that place a new layer exactly on an image."""
+    """Give the arguments that place a new layer exactly on an image, and mark it as ours."""
+    mark = {"image": str(image.unique_id), "name": image.name, "content": content}
     return {
         "name": f"{image.name}: {content}",
-        "metadata": {_OURS: str(image.unique_id)},
+        "metadata": {_OURS: mark},
         "scale": image.scale,
         "translate": image.translate,
         "rotate": image.rotate,
@@ -101,8 +129,15 @@ def _lying_on(image: Image, content: str) -> dict[str, Any]:
     }
 
 
-_CREATE: dict[type[Layer], Callable[[Image], Layer]] = {
-    Labels: create_objects,
-    Shapes: create_boxes,
-    Points: create_points,
+_CREATE: dict[str, Callable[[Image], Layer]] = {
+    "objects": create_objects,
+    "mask": create_mask,
+    "shapes": create_shapes,
+    "points": create_points,
+}
+_KINDS: dict[str, type[Layer]] = {
+    "objects": Labels,
+    "mask": Labels,
+    "shapes": Shapes,
+    "points": Points,
 }

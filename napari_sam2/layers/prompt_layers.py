@@ -30,20 +30,20 @@ class PromptLayers:
     ----------
     points : Points
         With a feature "polarity", 1 object and 0 background; a missing one counts as 1.
-    boxes : Shapes
+    shapes : Shapes
         The bounding box of each shape counts, so it may be drawn in any direction.
     """
 
     changed = Signal()
     polarity_changed = Signal(int)
 
-    def __init__(self, points: Points, boxes: Shapes) -> None:
-        self.points, self.boxes = points, boxes
+    def __init__(self, points: Points, shapes: Shapes) -> None:
+        self.points, self.shapes = points, shapes
         self._polarity = POSITIVE
         points.events.data.connect(self._on_data_changed)
         points.events.features.connect(self._on_features_changed)
         points.events.feature_defaults.connect(self._on_feature_defaults_changed)
-        boxes.events.data.connect(self._on_data_changed)
+        shapes.events.data.connect(self._on_data_changed)
         self._restyle()
         self.polarity = POSITIVE
 
@@ -101,9 +101,9 @@ class PromptLayers:
             if len(self.points.data):
                 self.points.selected_data = set()
                 self.points.data = np.empty((0, self.points.ndim))
-            if self.boxes.nshapes:
-                self.boxes.selected_data = set()
-                self.boxes.data = []
+            if self.shapes.nshapes:
+                self.shapes.selected_data = set()
+                self.shapes.data = []
         self.polarity = POSITIVE
         self.changed.emit()
 
@@ -112,7 +112,7 @@ class PromptLayers:
         self.points.events.data.disconnect(self._on_data_changed)
         self.points.events.features.disconnect(self._on_features_changed)
         self.points.events.feature_defaults.disconnect(self._on_feature_defaults_changed)
-        self.boxes.events.data.disconnect(self._on_data_changed)
+        self.shapes.events.data.disconnect(self._on_data_changed)
 
     def _read_points(
         self, image: Image, plane: Plane, shape: tuple[int, int]
@@ -131,8 +131,8 @@ class PromptLayers:
 
     def _read_boxes(self, image: Image, plane: Plane, shape: tuple[int, int]) -> list[Box]:
         boxes = []
-        for vertices in self.boxes.data:
-            positions = map_positions(self.boxes, image, vertices)  # (V, D)
+        for vertices in self.shapes.data:
+            positions = map_positions(self.shapes, image, vertices)  # (V, D)
             if plane.holds(positions).all():
                 boxes.append(_bounding_box(positions[:, plane.axes], shape))
         return boxes

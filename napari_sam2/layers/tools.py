@@ -33,7 +33,7 @@ class Tools:
         self._events = (
             viewer.layers.selection.events.active,
             prompts.points.events.mode,
-            prompts.boxes.events.mode,
+            prompts.shapes.events.mode,
         )
         for event in self._events:
             event.connect(self._on_layers_changed)
@@ -45,15 +45,15 @@ class Tools:
         active, prompts = self._layers.selection.active, self._prompts
         if active == prompts.points and prompts.points.mode == "add":
             return self._point_tool()
-        if active == prompts.boxes and prompts.boxes.mode == "add_rectangle":
+        if active == prompts.shapes and prompts.shapes.mode == "add_rectangle":
             return "box"
         return ""
 
     @tool.setter
     def tool(self, tool: Tool) -> None:
         if tool == "box":
-            self._layers.selection.active = self._prompts.boxes
-            self._prompts.boxes.mode = "add_rectangle"
+            self._layers.selection.active = self._prompts.shapes
+            self._prompts.shapes.mode = "add_rectangle"
         else:
             self._prompts.polarity = _POLARITY_OF[tool]
             self._layers.selection.active = self._prompts.points

@@ -37,7 +37,7 @@ class Annotation:
         self.layers = layers
         self._controller = controller
         writer = MaskWriter(layers.objects)  # first: it may refuse, and nothing is connected yet
-        self._prompts = PromptLayers(layers.points, layers.boxes)
+        self._prompts = PromptLayers(layers.points, layers.shapes)
         self.tools = Tools(viewer, self._prompts)
         self._keys = KeyBindings(self._actions())
         self._keys.bind([viewer, *layers])

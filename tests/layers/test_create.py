@@ -3,19 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_sam2.layers.create import (
-    create_boxes,
+    OurLayers,
+    create_mask,
     create_objects,
     create_points,
+    create_shapes,
     ensure_layers,
     find_layers,
 )
 from tests.layers.conftest import pixels
 
 
-@pytest.mark.parametrize("create", [create_points, create_boxes, create_objects])
+@pytest.mark.parametrize("create", [create_points, create_shapes, create_mask, create_objects])
 def test_our_layers_lie_on_the_image(image: Image, create) -> None:
     layer = create(image)
     corners = [(0, 0, 0), (4, 0, 59), (1, 39, 7)]
@@ -38,11 +40,12 @@ def test_layers_are_made_once(viewer: ViewerModel, scaled: Image) -> None:
     assert [layer.name for layer in viewer.layers] == [
         "cells",
         "cells: objects",
-        "cells: boxes",
+        "cells: mask",
+        "cells: shapes",
         "cells: points",
     ]
     assert ensure_layers(viewer, scaled) == made
-    assert len(viewer.layers) == 4
+    assert len(viewer.layers) == 5
 
 
 def test_renamed_layers_are_found(viewer: ViewerModel, scaled: Image) -> None:
@@ -53,12 +56,58 @@ def test_renamed_layers_are_found(viewer: ViewerModel, scaled: Image) -> None:
     assert find_layers(viewer, scaled) == made
 
 
+def test_reordered_and_hidden_layers_are_found(viewer: ViewerModel, scaled: Image) -> None:
+    made = ensure_layers(viewer, scaled)
+    viewer.layers.reverse()
+    for layer in made:
+        layer.visible = False
+    assert ensure_layers(viewer, scaled) == made
+
+
+def test_a_layer_saved_and_opened_again_is_found(viewer: ViewerModel, scaled: Image) -> None:
+    """micro-sam issues 929 and 943: layers were duplicated or missing on re-open."""
+    made = ensure_layers(viewer, scaled)
+    viewer.layers.remove(made.objects)
+    opened = viewer.add_layer(Layer.create(*made.objects.as_layer_data_tuple()))
+    assert ensure_layers(viewer, scaled) == made._replace(objects=opened)
+
+
+def test_an_image_and_its_layers_saved_and_opened_again_belong_together(
+    viewer: ViewerModel, scaled: Image
+) -> None:
+    made = ensure_layers(viewer, scaled)
+    elsewhere = ViewerModel()
+    opened = [
+        elsewhere.add_layer(Layer.create(*layer.as_layer_data_tuple())) for layer in (scaled, *made)
+    ]
+    assert find_layers(elsewhere, opened[0]) == OurLayers(*opened[1:])
+    opened[0].name = "renamed"
+    assert find_layers(elsewhere, opened[0]) == OurLayers(*opened[1:]), "taken for good"
+
+
+def test_layers_of_an_image_in_the_viewer_are_not_taken_by_a_namesake(
+    viewer: ViewerModel, scaled: Image
+) -> None:
+    ensure_layers(viewer, scaled)
+    scaled.name = "first"
+    namesake = viewer.add_image(pixels(), name="cells")
+    assert find_layers(viewer, namesake) is None
+
+
+@pytest.mark.parametrize("mark", [None, "cells", {}, {"content": "mask"}, {"image": 3}])
+def test_metadata_of_others_are_no_mark(viewer: ViewerModel, scaled: Image, mark) -> None:
+    made = ensure_layers(viewer, scaled)
+    made.mask.metadata["napari_sam2"] = mark
+    assert find_layers(viewer, scaled) is None
+
+
 def test_only_a_missing_layer_is_made_again(viewer: ViewerModel, scaled: Image) -> None:
     made = ensure_layers(viewer, scaled)
-    viewer.layers.remove(made.points)
+    viewer.layers.remove(made.mask)
     again = ensure_layers(viewer, scaled)
-    assert (again.objects, again.boxes) == (made.objects, made.boxes)
-    assert again.points != made.points
+    assert again._replace(mask=made.mask) == made
+    assert again.mask != made.mask
+    assert list(viewer.layers)[1:] == list(again), "in its place among the others"
 
 
 def test_each_image_has_its_own(viewer: ViewerModel, scaled: Image) -> None:
@@ -87,5 +136,6 @@ def test_the_users_own_layers_are_not_taken(viewer: ViewerModel, scaled: Image) 
 def test_kinds_are_as_named(viewer: ViewerModel, scaled: Image) -> None:
     layers = ensure_layers(viewer, scaled)
     assert isinstance(layers.objects, Labels)
-    assert isinstance(layers.boxes, Shapes)
+    assert isinstance(layers.mask, Labels)
+    assert isinstance(layers.shapes, Shapes)
     assert isinstance(layers.points, Points)

@@ -8,7 +8,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_sam2.layers.create import create_boxes, create_points
+from napari_sam2.layers.create import create_points, create_shapes
 from napari_sam2.layers.prompt_layers import PromptLayers
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import Prompts
@@ -28,8 +28,8 @@ def on_scaled(viewer: ViewerModel, scaled: Image) -> Iterator[PromptLayers]:
 
 
 def _prompts(viewer: ViewerModel, image: Image) -> Iterator[PromptLayers]:
-    points, boxes = viewer.add_layer(create_points(image)), viewer.add_layer(create_boxes(image))
-    prompts = PromptLayers(points, boxes)
+    points, shapes = viewer.add_layer(create_points(image)), viewer.add_layer(create_shapes(image))
+    prompts = PromptLayers(points, shapes)
     yield prompts
     prompts.close()
 
@@ -63,18 +63,18 @@ def test_a_click_is_at_the_pixel_under_it(prompts: PromptLayers, image: Image) -
 def test_moved_prompt_layers_are_read_through_the_world(
     prompts: PromptLayers, image: Image
 ) -> None:
-    for layer in (prompts.points, prompts.boxes):
+    for layer in (prompts.points, prompts.shapes):
         layer.scale = (2, 1.5, 1.5)
         layer.translate = (0, -7, 3)
     world = np.array([image.data_to_world(corner) for corner in rectangle(5, 6, 15, 26)])
     prompts.points.add(prompts.points.world_to_data(world[0]))
-    prompts.boxes.add_rectangles(np.array([prompts.boxes.world_to_data(at) for at in world]))
+    prompts.shapes.add_rectangles(np.array([prompts.shapes.world_to_data(at) for at in world]))
     assert rounded(read(prompts, image)) == Prompts(((5, 6),), (1,), (5, 6, 15, 26))
 
 
 def test_only_the_plane_on_screen_counts(on_scaled: PromptLayers, scaled: Image) -> None:
     on_scaled.points.add([[1, 10, 20], [2, 11, 21], [3, 12, 22]])
-    on_scaled.boxes.add_rectangles([rectangle(5, 6, 15, 26, z=1)])
+    on_scaled.shapes.add_rectangles([rectangle(5, 6, 15, 26, z=1)])
     assert read(on_scaled, scaled) == Prompts(((11, 21),), (1,))
 
 
@@ -135,18 +135,18 @@ def test_a_box_is_the_same_however_it_is_drawn(
     on_scaled: PromptLayers, scaled: Image, turn: int, step: int
 ) -> None:
     """napari-SAM4IS issue 19: the box depended on the drawing direction."""
-    on_scaled.boxes.add_rectangles([np.roll(rectangle(5, 6, 15, 26), turn, axis=0)[::step]])
+    on_scaled.shapes.add_rectangles([np.roll(rectangle(5, 6, 15, 26), turn, axis=0)[::step]])
     assert read(on_scaled, scaled).box == (5, 6, 15, 26)
 
 
 def test_a_turned_box_counts_as_its_bounding_box(on_scaled: PromptLayers, scaled: Image) -> None:
     diamond = np.array([[2, 10, 20], [2, 15, 25], [2, 20, 20], [2, 15, 15]])
-    on_scaled.boxes.add_rectangles([diamond])
+    on_scaled.shapes.add_rectangles([diamond])
     assert rounded(read(on_scaled, scaled)).box == (10, 15, 20, 25)
 
 
 def test_a_box_is_clipped_at_the_border(on_scaled: PromptLayers, scaled: Image) -> None:
-    on_scaled.boxes.add_rectangles([rectangle(-5, 50, 15, 99)])
+    on_scaled.shapes.add_rectangles([rectangle(-5, 50, 15, 99)])
     assert read(on_scaled, scaled).box == (0, 50, 15, 60)
 
 
@@ -154,12 +154,12 @@ def test_a_box_is_clipped_at_the_border(on_scaled: PromptLayers, scaled: Image) 
 def test_a_box_without_area_in_the_image_is_none(
     on_scaled: PromptLayers, scaled: Image, box: tuple[float, ...]
 ) -> None:
-    on_scaled.boxes.add_rectangles([rectangle(*box)])
+    on_scaled.shapes.add_rectangles([rectangle(*box)])
     assert not read(on_scaled, scaled)
 
 
 def test_of_several_boxes_the_newest_counts(on_scaled: PromptLayers, scaled: Image) -> None:
-    on_scaled.boxes.add_rectangles([rectangle(1, 1, 9, 9), rectangle(5, 6, 15, 26)])
+    on_scaled.shapes.add_rectangles([rectangle(1, 1, 9, 9), rectangle(5, 6, 15, 26)])
     prompts, note = on_scaled.read(scaled, PLANE, SIZE)
     assert prompts.box == (5, 6, 15, 26)
     assert note == "Of the 2 boxes, the newest counts."
@@ -175,7 +175,7 @@ def test_a_point_beyond_the_image_is_left_out_and_told(
 
 
 def test_a_box_beyond_the_image_is_told(on_scaled: PromptLayers, scaled: Image) -> None:
-    on_scaled.boxes.add_rectangles([rectangle(-9, -9, -2, -3)])
+    on_scaled.shapes.add_rectangles([rectangle(-9, -9, -2, -3)])
     prompts, note = on_scaled.read(scaled, PLANE, SIZE)
     assert not prompts
     assert note == "A box beyond the image, or without area, is not used."
@@ -200,18 +200,18 @@ def test_it_is_told_after_each_edit_and_not_before(on_scaled: PromptLayers, scal
     on_scaled.points.remove([0])
     assert {len(prompts.points) for prompts in seen} == {0}
     seen.clear()
-    on_scaled.boxes.add_rectangles([rectangle(5, 6, 15, 26)])
+    on_scaled.shapes.add_rectangles([rectangle(5, 6, 15, 26)])
     assert {prompts.box for prompts in seen} == {(5, 6, 15, 26)}
 
 
 def test_clearing_is_told_once_and_keeps_the_layers(on_scaled: PromptLayers, scaled: Image) -> None:
     on_scaled.points.add([[2, 10, 20], [1, 10, 20]])
-    on_scaled.boxes.add_rectangles([rectangle(5, 6, 15, 26)])
+    on_scaled.shapes.add_rectangles([rectangle(5, 6, 15, 26)])
     on_scaled.polarity = 0
     heard = listen(on_scaled)
     on_scaled.clear()
     assert heard.call_count == 1
-    assert len(on_scaled.points.data) == on_scaled.boxes.nshapes == 0
+    assert len(on_scaled.points.data) == on_scaled.shapes.nshapes == 0
     assert on_scaled.polarity == 1
     on_scaled.points.add((2, 10, 20))
     assert read(on_scaled, scaled) == Prompts(((10, 20),), (1,))
@@ -219,17 +219,17 @@ def test_clearing_is_told_once_and_keeps_the_layers(on_scaled: PromptLayers, sca
 
 def test_points_without_the_feature_are_positive(viewer: ViewerModel, scaled: Image) -> None:
     points = viewer.add_points([[2, 10, 20]], scale=scaled.scale, translate=scaled.translate)
-    prompts = PromptLayers(points, create_boxes(scaled))
+    prompts = PromptLayers(points, create_shapes(scaled))
     assert read(prompts, scaled).polarity == (1,)
     prompts.close()
 
 
 def test_after_close_nothing_is_heard(viewer: ViewerModel, scaled: Image) -> None:
-    prompts = PromptLayers(create_points(scaled), create_boxes(scaled))
+    prompts = PromptLayers(create_points(scaled), create_shapes(scaled))
     heard = listen(prompts)
     prompts.close()
     prompts.points.add((2, 10, 20))
-    prompts.boxes.add_rectangles([rectangle(5, 6, 15, 26)])
+    prompts.shapes.add_rectangles([rectangle(5, 6, 15, 26)])
     heard.assert_not_called()
 
 

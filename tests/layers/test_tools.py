@@ -20,7 +20,7 @@ def layers(viewer: ViewerModel, scaled: Image) -> OurLayers:
 
 @pytest.fixture
 def prompts(layers: OurLayers) -> Iterator[PromptLayers]:
-    prompts = PromptLayers(layers.points, layers.boxes)
+    prompts = PromptLayers(layers.points, layers.shapes)
     yield prompts
     prompts.close()
 
@@ -47,8 +47,8 @@ def test_the_box_tool_draws_rectangles(
     viewer: ViewerModel, tools: Tools, prompts: PromptLayers
 ) -> None:
     tools.tool = "box"
-    assert viewer.layers.selection.active == prompts.boxes
-    assert prompts.boxes.mode == "add_rectangle"
+    assert viewer.layers.selection.active == prompts.shapes
+    assert prompts.shapes.mode == "add_rectangle"
     assert tools.tool == "box"
 
 
@@ -91,7 +91,7 @@ def test_after_close_nothing_is_heard(viewer: ViewerModel, prompts: PromptLayers
     tools.close()
     prompts.polarity = 0
     prompts.points.mode = "add"
-    viewer.layers.selection.active = prompts.boxes
+    viewer.layers.selection.active = prompts.shapes
     heard.assert_not_called()
 
 
@@ -99,10 +99,10 @@ def test_clearing_keeps_the_tool_and_the_looks(tools: Tools, prompts: PromptLaye
     """cvat issue 7134: the tool had to be picked again for each object."""
     box = np.array([[2, 5, 6], [2, 5, 26], [2, 15, 26], [2, 15, 6]])
     tools.tool = "box"
-    prompts.boxes.add_rectangles([box])
-    looks = prompts.boxes.edge_color[0].tolist(), prompts.boxes.edge_width[0]
+    prompts.shapes.add_rectangles([box])
+    looks = prompts.shapes.edge_color[0].tolist(), prompts.shapes.edge_width[0]
     prompts.clear()
     assert tools.tool == "box"
-    prompts.boxes.add_rectangles([box])
-    assert (prompts.boxes.edge_color[0].tolist(), prompts.boxes.edge_width[0]) == looks
+    prompts.shapes.add_rectangles([box])
+    assert (prompts.shapes.edge_color[0].tolist(), prompts.shapes.edge_width[0]) == looks
     assert looks[0] != [0.466667, 0.466667, 0.466667, 1]

@@ -74,7 +74,7 @@ def test_annotate_makes_the_layers_and_takes_the_point_tool(
     panel: SegmentWidget, viewer: ViewerModel
 ) -> None:
     annotate(panel)
-    assert len(viewer.layers) == 4
+    assert len(viewer.layers) == 5
     points = layer(viewer, Points)
     assert viewer.layers.selection.active == points
     assert points.mode == "add"
@@ -236,7 +236,7 @@ def test_going_back_to_an_image_takes_up_its_layers(
     assert not button(panel, "Annotate").isVisible()
     click(viewer, 10, 20)
     qtbot.waitUntil(lambda: count(viewer, 1) == 49)
-    assert len(viewer.layers) == 5
+    assert len(viewer.layers) == 6
 
 
 @pytest.mark.parametrize("kind", [Points, Shapes, Labels])
@@ -248,7 +248,7 @@ def test_a_deleted_layer_is_made_again_by_annotate(
     viewer.layers.remove(layer(viewer, kind))
     assert button(panel, "Annotate").isVisible()
     annotate(panel)
-    assert len(viewer.layers) == 4
+    assert len(viewer.layers) == 5
     click(viewer, 10, 20)
     qtbot.waitUntil(lambda: count(viewer, 1) == 49)
 
@@ -271,7 +271,7 @@ def test_a_second_panel_takes_up_the_layers_of_the_first(
     panel.close()
     again = SegmentWidget(viewer, predict)
     qtbot.addWidget(again)
-    assert len(viewer.layers) == 4
+    assert len(viewer.layers) == 5
     click(viewer, 30, 40)
     qtbot.waitUntil(lambda: count(viewer, 2) == 49)
     assert count(viewer, 1) == 49
