@@ -1,4 +1,8 @@
-"""Scenes of drawn shapes, so that the model does not only know nuclei."""
+"""Scenes of drawn objects, so that the model does not only know nuclei.
+
+Objects lie scattered or packed like cells and stones; they differ from the ground in colour, in
+texture, or by their rim alone; a camera blurs them and adds noise.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_sam2.training.silhouettes import FAMILIES, silhouette
+
 _MAX_OVERLAP = 0.35  # of a new shape's area over earlier ones
-_HARMONICS = 5
+_RADII = (5.0, 90.0)  # in pixels
+_MAX_COUNT = 90
+_MIN_AREA = 12
+_PACKED = 0.25  # share of scenes whose objects fill the plane
+_FAMILY_WEIGHTS = np.array([2.0 if family == "blob" else 1.0 for family in FAMILIES])
 
 
 def draw_scene(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Draw a background and shapes of one or two families on it.
+    """Draw a ground and objects of one or two families on it.
 
     Returns
     -------
@@ -19,26 +29,25 @@ def draw_scene(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], 
     labels : int32, shape (side, side)
         0 background; later shapes hide earlier ones.
     """
-    image = _texture(rng, side)
-    labels = np.zeros((side, side), np.int32)
-    typical = np.exp(rng.uniform(np.log(8), np.log(90)))  # radius in pixels
-    count = int(np.clip(rng.uniform(0.2, 0.8) * (side / typical) ** 2 / 4, 3, 90))
-    families = rng.choice(len(_FAMILIES), size=rng.integers(1, 3))
-    look = _Look(rng)
-    for label in range(1, count + 1):
-        radius = typical * np.exp(rng.normal(0, 0.25))
-        mask, corner = _shape(rng, _FAMILIES[rng.choice(families)], radius, side)
-        _paint(image, labels, mask, corner, label, look, rng)
-    image += rng.normal(0, rng.uniform(0.0, 0.03), (side, side, 1))
-    if rng.random() < 0.5:
-        image = ndimage.gaussian_filter(image, (*[rng.uniform(0.3, 1.5)] * 2, 0))
-    return (np.clip(image, 0, 1) * 255).astype(np.uint8), labels
+    ground = rng.uniform(0, 1) * np.ones(3) if rng.random() < 0.6 else rng.uniform(0, 1, 3)
+    image = _texture(rng, side, ground)
+    look = _Look(rng, ground)
+    typical = np.exp(rng.uniform(*np.log(_RADII)))
+    if rng.random() < _PACKED:
+        labels = _packed(rng, side, typical)
+        _paint_packed(image, labels, look, rng)
+    else:
+        labels = np.zeros((side, side), np.int32)
+        _scatter(image, labels, typical, look, rng)
+    if look.halo:
+        image += look.halo * _halo(labels, look.halo_width)[..., None]
+    return _camera(rng, image), labels
 
 
 class _Look:
-    """What the shapes of a scene have in common: colour, texture, rim."""
+    """What the objects of a scene have in common: colour, texture, rim."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, ground: NDArray[np.float64]) -> None:
         grey = rng.random() < 0.5
         self.colour = np.full(3, rng.uniform(0, 1)) if grey else rng.uniform(0, 1, 3)
         self.spread = rng.choice([0.03, 0.15, 0.4])
@@ -47,10 +56,22 @@ class _Look:
         self.grain = rng.uniform(0.6, 6)
         self.rim = rng.choice([0.0, 0.0, -0.4, 0.4])
         self.shading = rng.choice([0.0, 0.0, 0.5])
+        self.relief = rng.choice([0.0, 0.0, 0.0, 0.4])  # lit from one side, as coins and stones
+        self.light = rng.uniform(0, 2 * np.pi)
+        self.spots = rng.choice([0, 0, 0, 1, 4])  # darker or brighter parts inside
+        self.halo = rng.choice([0.0, 0.0, 0.0, 0.3, -0.3])  # around, as in phase contrast
+        self.halo_width = rng.uniform(1.5, 5)
+        same = rng.random()
+        if same < 0.12:  # only another texture than the ground's
+            self.colour, self.spread, self.texture = ground, 0.03, rng.choice([0.15, 0.3])
+        elif same < 0.24:  # only a rim
+            self.colour, self.spread, self.texture = ground, 0.03, 0.0
+            self.rim, self.opacity = rng.choice([-0.5, 0.5]), 1.0
 
 
-def _texture(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
-    colour = np.full(3, rng.uniform(0, 1)) if rng.random() < 0.6 else rng.uniform(0, 1, 3)
+def _texture(
+    rng: np.random.Generator, side: int, colour: NDArray[np.float64]
+) -> NDArray[np.float64]:
     image: NDArray[np.float64] = np.broadcast_to(colour, (side, side, 3)).copy()
     for sigma in (rng.uniform(30, 120), rng.uniform(4, 20), rng.uniform(0.7, 3)):
         image += rng.choice([0.0, 0.03, 0.1]) * _noise(rng, side, sigma)[..., None]
@@ -67,73 +88,76 @@ def _noise(rng: np.random.Generator, side: int, sigma: float) -> NDArray[np.floa
     return scaled
 
 
-def _shape(
-    rng: np.random.Generator, family: str, radius: float, side: int
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Draw one mask in its own small array, and say where its corner lies."""
-    reach = int(np.ceil(radius * 2.2))
-    offsets = np.arange(-reach, reach + 1)
-    y, x = np.meshgrid(offsets, offsets, indexing="ij")
-    angle = rng.uniform(0, np.pi)
-    u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    corner = rng.integers(0, side, 2) - reach
-    return _FAMILIES_DRAW[family](rng, u / radius, v / radius), corner
+def _camera(rng: np.random.Generator, image: NDArray[np.float64]) -> NDArray[np.uint8]:
+    if rng.random() < 0.6:
+        image = ndimage.gaussian_filter(image, (*[rng.uniform(0.3, 2.2)] * 2, 0))
+    if rng.random() < 0.3:  # few photons
+        photons = np.exp(rng.uniform(np.log(30), np.log(1000)))
+        grey = image.mean(-1, keepdims=True).clip(0, 1)
+        image = image + rng.poisson(grey * photons) / photons - grey
+    image = image + rng.normal(0, rng.uniform(0.0, 0.03), (*image.shape[:2], 1))
+    return (np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def _blob(
-    rng: np.random.Generator, u: NDArray[np.float64], v: NDArray[np.float64], rough: float = 0.12
-) -> NDArray[np.bool_]:
-    aspect = rng.uniform(0.55, 1.0)
-    theta = np.arctan2(v / aspect, u)
-    edge = np.ones_like(theta)
-    for k in range(2, 2 + _HARMONICS):
-        edge += rng.normal(0, rough / k * 2) * np.cos(k * theta + rng.uniform(0, 2 * np.pi))
-    inside: NDArray[np.bool_] = np.hypot(u, v / aspect) < edge
-    return inside
+def _halo(labels: NDArray[np.int32], width: float) -> NDArray[np.float64]:
+    """Bright close outside objects and dark close inside."""
+    inside = ndimage.gaussian_filter((labels > 0).astype(float), width)
+    halo: NDArray[np.float64] = np.where(labels > 0, inside - 1, inside) * 2
+    return halo
 
 
-def _rough_blob(
-    rng: np.random.Generator, u: NDArray[np.float64], v: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    return _blob(rng, u, v, rough=0.35)
+def _scatter(
+    image: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    typical: float,
+    look: _Look,
+    rng: np.random.Generator,
+) -> None:
+    side = len(labels)
+    count = int(np.clip(rng.uniform(0.2, 0.8) * (side / typical) ** 2 / 4, 3, _MAX_COUNT))
+    weights = _FAMILY_WEIGHTS / _FAMILY_WEIGHTS.sum()
+    families = rng.choice(FAMILIES, size=rng.integers(1, 3), p=weights)
+    for label in range(1, count + 1):
+        radius = typical * np.exp(rng.normal(0, 0.25))
+        mask, corner = silhouette(rng, rng.choice(families), radius, side)
+        _paint(image, labels, mask, corner, label, look, rng)
 
 
-def _rod(
-    rng: np.random.Generator, u: NDArray[np.float64], v: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    width, bend = rng.uniform(0.12, 0.4), rng.uniform(-0.3, 0.3)
-    along = np.clip(u, -1.6 + width, 1.6 - width)
-    inside: NDArray[np.bool_] = np.hypot(u - along, v - bend * along**2) < width
-    return inside
+def _packed(rng: np.random.Generator, side: int, typical: float) -> NDArray[np.int32]:
+    """Divide the plane among points, with gaps between; some of the parts are background."""
+    pitch = max(1.8 * typical, side / 9)
+    grid = np.arange(-pitch / 2, side + pitch, pitch)
+    points = np.stack(np.meshgrid(grid, grid, indexing="ij"), -1).reshape(-1, 2)
+    points = points + rng.uniform(-0.4, 0.4, points.shape) * pitch
+    places = np.indices((side, side)).transpose(1, 2, 0).astype(float)
+    warp = rng.uniform(0, 0.15) * pitch
+    places = places + warp * np.stack([_noise(rng, side, pitch / 4) for _ in range(2)], -1)
+    distances = np.full((2, side, side), np.inf)
+    nearest = np.zeros((side, side), np.int32)
+    for index, point in enumerate(points):
+        distance = np.hypot(*(places - point).transpose(2, 0, 1))
+        nearest[distance < distances[0]] = index + 1
+        distances[1] = np.minimum(distances[1], np.maximum(distance, distances[0]))
+        distances[0] = np.minimum(distances[0], distance)
+    gap = rng.uniform(1.5, 5)
+    absent = np.concatenate([[True], rng.random(len(points)) < rng.choice([0.0, 0.1, 0.4])])
+    labels: NDArray[np.int32] = np.where(
+        (distances[1] - distances[0] < gap) | absent[nearest], 0, nearest
+    ).astype(np.int32)
+    return labels
 
 
-def _polygon(
-    rng: np.random.Generator, u: NDArray[np.float64], v: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    sides = rng.integers(3, 8)
-    angles = np.sort(rng.uniform(0, 2 * np.pi) + np.arange(sides) * 2 * np.pi / sides)
-    inside = np.ones(u.shape, bool)
-    for a in angles:
-        inside &= np.cos(a) * u + np.sin(a) * v < rng.uniform(0.6, 1.0)
-    return inside
-
-
-def _ring(
-    rng: np.random.Generator, u: NDArray[np.float64], v: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    distance = np.hypot(u, v / rng.uniform(0.6, 1.0))
-    inside: NDArray[np.bool_] = (distance < 1) & (distance > rng.uniform(0.4, 0.7))
-    return inside
-
-
-_FAMILIES_DRAW = {
-    "blob": _blob,
-    "rough": _rough_blob,
-    "rod": _rod,
-    "polygon": _polygon,
-    "ring": _ring,
-}
-_FAMILIES = ("blob", "blob", "rough", "rod", "polygon", "ring")
+def _paint_packed(
+    image: NDArray[np.float64], labels: NDArray[np.int32], look: _Look, rng: np.random.Generator
+) -> None:
+    blank = np.zeros_like(labels)
+    for label, place in enumerate(ndimage.find_objects(labels), start=1):
+        if place is None:
+            continue
+        mask = labels[place] == label
+        corner = np.array([part.start for part in place])
+        _paint(image, blank, mask, corner, label, look, rng)
+    labels[blank == 0] = 0  # too small to be painted
 
 
 def _paint(
@@ -155,19 +179,32 @@ def _paint(
     ]
     mask = mask[inner]
     area = mask.sum()
-    if area < 12 or (labels[part][mask] > 0).sum() > _MAX_OVERLAP * area:
+    if area < _MIN_AREA or (labels[part][mask] > 0).sum() > _MAX_OVERLAP * area:
         return
+    alpha = (mask * look.opacity)[..., None]
+    image[part] = image[part] * (1 - alpha) + _body(mask, look, rng) * alpha
+    labels[part][mask] = label
+
+
+def _body(mask: NDArray[np.bool_], look: _Look, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Give the colours of one object, (h, w, 3)."""
+    height, width = mask.shape
     colour = look.colour + rng.normal(0, look.spread, 3) * (1 if look.spread > 0.3 else 0.6)
-    body = np.broadcast_to(colour, (*mask.shape, 3)).copy()
+    body: NDArray[np.float64] = np.broadcast_to(colour, (height, width, 3)).copy()
     if look.texture:
-        body += (
-            look.texture
-            * _noise(rng, max(mask.shape), look.grain)[: mask.shape[0], : mask.shape[1], None]
-        )
-    if look.rim or look.shading:
-        depth = ndimage.distance_transform_edt(mask)
+        noise = _noise(rng, max(mask.shape), look.grain)[:height, :width]
+        body += look.texture * noise[..., None]
+    if look.rim or look.shading or look.relief:
+        depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
         body += (look.rim * np.exp(-((depth - 1) ** 2) / 4))[..., None]
         body += (look.shading * (depth / (depth.max() + 1e-9) - 0.5))[..., None]
-    alpha = (mask * look.opacity)[..., None]
-    image[part] = image[part] * (1 - alpha) + body * alpha
-    labels[part][mask] = label
+        slope_y, slope_x = np.gradient(ndimage.gaussian_filter(np.minimum(depth, 6), 1))
+        lit = slope_y * np.sin(look.light) + slope_x * np.cos(look.light)
+        body += (look.relief * lit)[..., None]
+    y, x = np.nonzero(mask)
+    for _ in range(look.spots):
+        i, radius = rng.integers(len(y)), np.sqrt(len(y)) * rng.uniform(0.08, 0.25)
+        rows, columns = np.ogrid[:height, :width]
+        spot = np.hypot(rows - y[i], columns - x[i]) < radius
+        body[spot] += rng.choice([-0.25, 0.25])
+    return body
