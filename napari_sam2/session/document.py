@@ -1,0 +1,502 @@
+"""The annotation of one image: every change is one step that can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from psygnal import Signal
+
+from napari_sam2.errors import PromptError
+from napari_sam2.session.cleanup import Cleanup
+from napari_sam2.session.edits import (
+    MayChange,
+    Policy,
+    allowed_by,
+    mask_edit,
+    masks_of,
+    relabel_edit,
+)
+from napari_sam2.session.history import MAX_BYTES, History, PixelEdit, Step
+from napari_sam2.session.labels import LabelStore
+from napari_sam2.session.ledger import account, united
+from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.objects import (
+    Answer,
+    AtWork,
+    ObjectClass,
+    ObjectRecord,
+    Original,
+    PlacedPrompts,
+    PlaneWork,
+    State,
+)
+from napari_sam2.session.planes import Plane
+from napari_sam2.session.prompts import Prompts
+
+_NAN = float("nan")
+
+
+class Document:
+    """Prompts, answers and objects of one image, with undo and redo of all of it.
+
+    Parameters
+    ----------
+    labels : LabelStore
+        Where kept objects are drawn.
+    state : State, optional
+        What is known of the labels already; by default that they are empty.
+    max_bytes : int, optional
+        Memory for undo.
+
+    Attributes
+    ----------
+    policy : str
+        What happens where a mask meets other labels: "keep" leaves other objects theirs,
+        "replace" takes their pixels, "empty" changes nothing that is not 0, painted pixels that
+        belong to no object included.
+    cleanup : Cleanup
+        Is applied to what the model draws, before the brush's corrections.
+    changed : Signal(State)
+        There is another state.
+    edited : Signal(PixelEdit)
+        Pixels of the labels have changed.
+    """
+
+    changed = Signal(object)
+    edited = Signal(object)
+
+    def __init__(
+        self, labels: LabelStore, state: State | None = None, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self.policy: Policy = "keep"
+        self.cleanup = Cleanup()
+        self.labels = labels
+        self._history = History(State(AtWork(1)) if state is None else state, max_bytes)
+
+    @property
+    def state(self) -> State:
+        """Everything but the pixels."""
+        return self._history.state
+
+    @property
+    def at_work(self) -> AtWork:
+        """The object at work."""
+        return self.state.at_work
+
+    @property
+    def undo_title(self) -> str:
+        """What undo would take back; empty if nothing."""
+        return self._history.undo_title
+
+    @property
+    def redo_title(self) -> str:
+        """What redo would do again; empty if nothing."""
+        return self._history.redo_title
+
+    # The object at work ---------------------------------------------------------------------------
+
+    def mask_on(self, plane: Plane) -> PackedMask | None:
+        """Give the mask of the object at work on a plane, cleaned up and corrected."""
+        work = self.at_work.planes.get(plane)
+        return None if work is None else self._mask_of(work)
+
+    def set_prompts(self, prompts: PlacedPrompts, plane: Plane | None = None) -> None:
+        """Take the prompts that are on screen; the same ones as before are no step."""
+        if prompts != self.at_work.prompts:
+            title = _prompts_title(self.at_work.prompts, prompts)
+            self._work_on(title, plane, prompts=prompts)
+
+    def set_answer(self, plane: Plane, shape: tuple[int, int], answer: Answer | None) -> None:
+        """Take what a model answered, or that nothing is asked any more; no step of its own.
+
+        Another model's answer to the same prompts is a step: the user has asked for it.
+        """
+        work = self.at_work.planes.get(plane, PlaneWork(shape))
+        if answer == work.answer:
+            return
+        at_work = _with_plane(self.at_work, plane, replace(work, answer=answer))
+        if answer and work.answer and answer.prompts == work.answer.prompts:
+            self._push(Step(f"mask by {answer.model}", plane=plane), at_work)
+        else:
+            self._history.amend(replace(self.state, at_work=at_work))
+            self.changed.emit(self.state)
+
+    def choose(self, plane: Plane, candidate: int) -> None:
+        """Show another candidate of the answer on a plane; counts round past either end."""
+        work = self.at_work.planes.get(plane)
+        if work is None or work.answer is None or not work.answer.candidates:
+            return
+        chosen = candidate % len(work.answer.candidates)
+        if chosen != work.answer.chosen:
+            answer = replace(work.answer, chosen=chosen)
+            self._work_on("another candidate", plane, work=replace(work, answer=answer))
+
+    def paint_over(self, plane: Plane, added: PackedMask, removed: PackedMask) -> None:
+        """Correct the mask by hand: these pixels stay so, whatever a model says later."""
+        if not added and not removed:
+            return
+        work = self.at_work.planes.get(plane, PlaneWork(added.shape))
+        before_added = work.added or PackedMask(added.shape)
+        before_removed = work.removed or PackedMask(added.shape)
+        work = replace(
+            work,
+            added=(before_added - removed) | added or None,
+            removed=(before_removed - added) | removed or None,
+        )
+        self._work_on("paint on the mask", plane, work=work)
+
+    def begin_from(self, masks: Mapping[Plane, PackedMask], title: str = "use a label") -> None:
+        """Take masks from elsewhere for the object at work; corrections start from them."""
+        planes = {plane: _taken(mask) for plane, mask in masks.items() if mask}
+        if planes:
+            at_work = replace(self.at_work, planes={**self.at_work.planes, **planes})
+            self._push(Step(title, plane=next(iter(planes))), at_work)
+
+    def cancel(self) -> None:
+        """Drop the object at work; one that was opened again becomes what it was."""
+        at_work, original = self.at_work, self.at_work.original
+        if original is None:
+            if at_work.prompts or at_work.planes:
+                self._push(
+                    Step("clear the object", plane=_some_plane(at_work)),
+                    AtWork(at_work.object_id),
+                )
+            return
+        object_id = at_work.object_id
+        self._change_pixels(
+            f"leave object {object_id} as it was",
+            self._mask_edits(original.masks, object_id, lambda before: before == 0),
+            self._next_object(),
+            {object_id: _restored(original.record, self.state.strays.get(object_id))},
+            plane=_some_plane(at_work),
+        )
+
+    def commit(self, remaining: PlacedPrompts | None = None) -> int:
+        """Keep the object at work, and begin the next.
+
+        Parameters
+        ----------
+        remaining : PlacedPrompts, optional
+            What the next object begins with.
+
+        Returns
+        -------
+        int
+            The label value of the object that was kept.
+
+        Raises
+        ------
+        PromptError
+            If it has no mask, or none of its pixels may be written.
+        """
+        at_work = self.at_work
+        object_id = at_work.object_id
+        stray = self.state.strays.get(object_id)
+        if not at_work.has_mask and stray is None:
+            raise PromptError("There is no mask to keep yet: click on an object first.")
+        self.labels.hold(object_id)
+        masks = {plane: self._mask_of(work) for plane, work in at_work.planes.items()}
+        edits = self._mask_edits(
+            masks, object_id, allowed_by(self.policy, object_id, self.state.objects)
+        )
+        if not edits and stray is None:
+            raise PromptError(
+                "Every pixel of the mask belongs to another object already, so nothing would be "
+                "kept. Choose 'replace' where masks meet, or clear the mask."
+            )
+        self._change_pixels(
+            f"keep object {object_id}",
+            edits,
+            self._next_object(remaining or PlacedPrompts()),
+            {object_id: _record(at_work, stray)},
+            plane=_some_plane(at_work),
+        )
+        return object_id
+
+    # Objects that were kept -----------------------------------------------------------------------
+
+    def reopen(self, object_id: int, axes: tuple[int, int]) -> None:
+        """Take a kept object to work again, with its prompts; the one at work is kept first.
+
+        Parameters
+        ----------
+        object_id : int
+            Its label value.
+        axes : (int, int)
+            The data axes along the rows and the columns of the planes that are on screen.
+
+        Raises
+        ------
+        PromptError
+            If there is no such object.
+        """
+        record = self._record(object_id)
+        if self.at_work.has_mask:
+            self.commit()
+            record = self._record(object_id)
+        before = record.work or AtWork(object_id)
+        masks = masks_of(self.labels, record, axes)
+        planes = {
+            plane: self._reopened(before.planes.get(plane), mask) for plane, mask in masks.items()
+        }
+        at_work = AtWork(object_id, before.prompts, planes, Original(record, masks))
+        self._change_pixels(
+            f"open object {object_id} again",
+            self._mask_edits(masks, 0, lambda values: values == object_id),
+            at_work,
+            {},
+            drop=[record],
+            plane=_some_plane(at_work),
+        )
+
+    def delete(self, object_ids: Iterable[int]) -> None:
+        """Remove objects and their pixels."""
+        records = [self._record(object_id) for object_id in object_ids]
+        if records:
+            edits = [edit for record in records if (edit := relabel_edit(self.labels, record, 0))]
+            what = f"object {records[0].object_id}" if len(records) == 1 else "objects"
+            self._change_pixels(f"delete {what}", edits, self.at_work, {}, drop=records)
+
+    def merge(self, object_ids: Iterable[int]) -> int:
+        """Make one object of several, under the lowest of their labels; give that.
+
+        Raises
+        ------
+        PromptError
+            If there are fewer than two, or one is unknown.
+        """
+        records = [self._record(object_id) for object_id in sorted(set(object_ids))]
+        if len(records) < 2:
+            raise PromptError("Merging needs two objects or more. Select them in the table.")
+        target, others = records[0].object_id, records[1:]
+        edits = [edit for record in others if (edit := relabel_edit(self.labels, record, target))]
+        works = [record.work for record in records if record.work is not None]
+        prompts = PlacedPrompts(
+            tuple(point for work in works for point in work.prompts.points),
+            tuple(shape for work in works for shape in work.prompts.shapes),
+        )
+        merged = replace(
+            united(records, target),
+            area=records[0].area,  # the edits bring the others'
+            work=AtWork(target, prompts) if works else None,
+        )
+        self._change_pixels(
+            f"merge {len(records)} objects", edits, self.at_work, {target: merged}, drop=others
+        )
+        return target
+
+    def rename(self, object_id: int, name: str) -> None:
+        """Give an object a name."""
+        record = self._record(object_id)
+        if name != record.name:
+            self._set_records(f"rename object {object_id}", [replace(record, name=name)])
+
+    def set_class(self, object_ids: Iterable[int], class_name: str) -> None:
+        """Put objects into a class; an empty name takes them out of theirs."""
+        records = [self._record(object_id) for object_id in object_ids]
+        changed = [
+            replace(record, class_name=class_name)
+            for record in records
+            if record.class_name != class_name
+        ]
+        if changed:
+            self._set_records("set the class", changed)
+
+    def set_classes(self, classes: Sequence[ObjectClass]) -> None:
+        """Define the classes; objects of one that is gone have none."""
+        if tuple(classes) == self.state.classes:
+            return
+        names = {one.name for one in classes}
+        objects = {
+            object_id: (record if record.class_name in names else replace(record, class_name=""))
+            if record.class_name
+            else record
+            for object_id, record in self.state.objects.items()
+        }
+        state = replace(self.state, classes=tuple(classes), objects=objects)
+        self._history.push(Step("edit the classes"), state)
+        self.changed.emit(state)
+
+    def record_paint(self, edits: Sequence[PixelEdit], plane: Plane | None = None) -> None:
+        """Take note of what was painted by hand on the labels, which is done already."""
+        if edits:
+            state = account(self.state, edits)
+            self._history.push(Step("paint", tuple(edits), plane), state)
+            self._tell(edits)
+
+    def replace_objects(self, state: State, edits: Sequence[PixelEdit], title: str) -> None:
+        """Make edits and take on a state that goes with them, as one step."""
+        for edit in edits:
+            self.labels.write(edit)
+        self._history.push(Step(title, tuple(edits)), state)
+        self._tell(edits)
+
+    # Undo -----------------------------------------------------------------------------------------
+
+    def undo(self) -> Step | None:
+        """Take the last step back, and give it; None if there is none."""
+        step = self._history.undo()
+        if step is not None:
+            edits = [edit.reversed() for edit in reversed(step.edits)]
+            self._write(edits)
+        return step
+
+    def redo(self) -> Step | None:
+        """Make the step that was taken back last again, and give it; None if there is none."""
+        step = self._history.redo()
+        if step is not None:
+            self._write(step.edits)
+        return step
+
+    # Below ----------------------------------------------------------------------------------------
+
+    def _write(self, edits: Sequence[PixelEdit]) -> None:
+        for edit in edits:
+            self.labels.write(edit)
+        self._tell(edits)
+
+    def _tell(self, edits: Iterable[PixelEdit]) -> None:
+        for edit in edits:
+            self.edited.emit(edit)
+        self.changed.emit(self.state)
+
+    def _push(self, step: Step, at_work: AtWork) -> None:
+        self._history.push(step, replace(self.state, at_work=at_work))
+        self.changed.emit(self.state)
+
+    def _work_on(
+        self,
+        title: str,
+        plane: Plane | None,
+        work: PlaneWork | None = None,
+        prompts: PlacedPrompts | None = None,
+    ) -> None:
+        at_work = self.at_work
+        if plane is not None and work is not None:
+            at_work = _with_plane(at_work, plane, work)
+        if prompts is not None:
+            at_work = replace(at_work, prompts=prompts)
+        self._push(Step(title, plane=plane), at_work)
+
+    def _change_pixels(
+        self,
+        title: str,
+        edits: Sequence[PixelEdit],
+        at_work: AtWork,
+        records: Mapping[int, ObjectRecord],
+        *,
+        drop: Sequence[ObjectRecord] = (),
+        plane: Plane | None = None,
+    ) -> None:
+        """Write edits; the given records gain and lose their pixels with them."""
+        strays = {k: v for k, v in self.state.strays.items() if k not in records}
+        state = replace(
+            self.state,
+            at_work=at_work,
+            objects={**self.state.objects, **records},
+            strays=strays,
+            highest=max(self.state.highest, *records, 0),
+        )
+        state = account(state, edits)
+        gone = {record.object_id for record in drop}
+        objects = {k: v for k, v in state.objects.items() if k not in gone and v.area > 0}
+        self._history.push(Step(title, tuple(edits), plane), replace(state, objects=objects))
+        self._write(edits)
+
+    def _set_records(self, title: str, records: Sequence[ObjectRecord]) -> None:
+        changed = {record.object_id: record for record in records}
+        state = replace(self.state, objects={**self.state.objects, **changed})
+        self._history.push(Step(title), state)
+        self.changed.emit(state)
+
+    def _record(self, object_id: int) -> ObjectRecord:
+        try:
+            return self.state.objects[object_id]
+        except KeyError:
+            raise PromptError(
+                f"There is no object {object_id} in the table. Choose one that is."
+            ) from None
+
+    def _next_object(self, prompts: PlacedPrompts | None = None) -> AtWork:
+        highest = max(self.state.highest, self.at_work.object_id)
+        return AtWork(highest + 1, prompts or PlacedPrompts())
+
+    def _mask_edits(
+        self, masks: Mapping[Plane, PackedMask], value: int, may_change: MayChange
+    ) -> list[PixelEdit]:
+        edits = (
+            mask_edit(self.labels, plane, mask, value, may_change)
+            for plane, mask in masks.items()
+            if mask
+        )
+        return [edit for edit in edits if edit is not None]
+
+    def _mask_of(self, work: PlaneWork) -> PackedMask:
+        return work.compose(self._predicted(work))
+
+    def _predicted(self, work: PlaneWork) -> PackedMask:
+        answer = work.answer
+        if answer is None or not answer.candidates:
+            return PackedMask(work.shape)
+        return answer.mask if not answer.prompts else self.cleanup.apply(answer.mask)
+
+    def _reopened(self, work: PlaneWork | None, mask: PackedMask) -> PlaneWork:
+        """Give back the answer, with what differs from it as corrections by hand."""
+        if work is None or work.answer is None:
+            return _taken(mask)
+        predicted = self._predicted(work)
+        return replace(work, added=(mask - predicted) or None, removed=(predicted - mask) or None)
+
+
+def _with_plane(at_work: AtWork, plane: Plane, work: PlaneWork) -> AtWork:
+    planes = {**at_work.planes, plane: work}
+    if work.answer is None and work.added is None and work.removed is None:
+        del planes[plane]
+    return replace(at_work, planes=planes)
+
+
+def _taken(mask: PackedMask) -> PlaneWork:
+    """Give the work on a plane that begins with a mask from elsewhere."""
+    return PlaneWork(mask.shape, Answer(Prompts(), (mask,), (_NAN,)))
+
+
+def _record(at_work: AtWork, stray: ObjectRecord | None) -> ObjectRecord:
+    """Give the row of an object that is kept; its pixels are counted as they are written."""
+    original = None if at_work.original is None else at_work.original.record
+    answers = [work.answer for work in at_work.planes.values() if work.answer]
+    scores = [a.score for a in answers if a.candidates and a.score == a.score]  # not NaN
+    return ObjectRecord(
+        at_work.object_id,
+        area=0 if stray is None else stray.area,
+        start=() if stray is None else stray.start,
+        stop=() if stray is None else stray.stop,
+        score=float(np.mean(scores)) if scores else _NAN,
+        name="" if original is None else original.name,
+        class_name="" if original is None else original.class_name,
+        work=replace(at_work, original=None),
+    )
+
+
+def _restored(record: ObjectRecord, stray: ObjectRecord | None) -> ObjectRecord:
+    """Give the row of an object whose pixels come back, to those painted meanwhile."""
+    return (
+        replace(record, area=0)
+        if stray is None
+        else replace(united([record, stray], record.object_id), area=stray.area)
+    )
+
+
+def _some_plane(at_work: AtWork) -> Plane | None:
+    return next(iter(at_work.planes), None)
+
+
+def _prompts_title(before: PlacedPrompts, after: PlacedPrompts) -> str:
+    if len(after.points) > len(before.points):
+        return "add a point"
+    if len(after.shapes) > len(before.shapes):
+        return "draw a shape"
+    if len(after.points) + len(after.shapes) < len(before.points) + len(before.shapes):
+        return "remove a prompt"
+    return "change a prompt"
