@@ -81,7 +81,7 @@ class SquarePredict:
             raise self.error
         report("decoding")
         masks = _squares(request)
-        return Prediction(
+        return Prediction.of_masks(
             request=request,
             masks=masks,
             iou_predictions=np.array([0.91, 0.8, 0.5][: len(masks)], np.float32),

@@ -20,7 +20,7 @@ def as_prediction(request: Request, output: MaskOutput) -> Prediction:
     """Make the answer to one prompt: batch 1 of the decoder's output, best predicted IoU first."""
     ious, low_res_masks = output.iou_predictions[0], output.low_res_masks[0]
     order = torch.argsort(ious, descending=True, stable=True)
-    return Prediction(
+    return Prediction.of_masks(
         request=request,
         masks=to_masks(low_res_masks[order], request.image.shape),
         iou_predictions=np.asarray(ious[order].float().cpu().numpy(), np.float32),
@@ -33,7 +33,7 @@ def no_prediction(request: Request, low_res_size: int) -> Prediction:
     """Make the answer to no prompt: no candidates, in arrays of the usual shapes."""
     return Prediction(
         request=request,
-        masks=np.zeros((0, *request.image.shape), bool),
+        candidates=(),
         iou_predictions=np.zeros(0, np.float32),
         low_res_masks=np.zeros((0, low_res_size, low_res_size), np.float32),
         object_score=0.0,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.prompts import Request
 
 
@@ -18,8 +20,8 @@ class Prediction:
     ----------
     request : Request
         The question that this answers.
-    masks : bool, shape (M, H, W)
-        Candidates on the plane; M is 0 for a request without prompts.
+    candidates : tuple of PackedMask
+        M masks of the plane; none for a request without prompts.
     iou_predictions : float32, shape (M,)
         The decoder's estimate of each candidate's IoU, in [0, 1], descending.
     low_res_masks : float32, shape (M, h, w)
@@ -28,27 +30,59 @@ class Prediction:
         Logit: above 0 the model believes that there is an object.
     chosen : int
         The candidate that is shown.
+    weights_hash : str
+        Of the model's file.
+    embed_was_cached : bool
+        Whether the plane had been embedded before.
     embed_seconds, decode_seconds : float
-        Time of the two halves; embedding that was found in the cache takes about 0.
+        Time of the two halves; with features from the cache the first one is about 0.
     """
 
     request: Request
-    masks: NDArray[np.bool_]
+    candidates: tuple[PackedMask, ...]
     iou_predictions: NDArray[np.float32]
     low_res_masks: NDArray[np.float32]
     object_score: float
     chosen: int = 0
+    weights_hash: str = ""
+    embed_was_cached: bool = False
     embed_seconds: float = 0.0
     decode_seconds: float = 0.0
 
+    @classmethod
+    def of_masks(
+        cls,
+        request: Request,
+        masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
+        iou_predictions: NDArray[np.float32],
+        low_res_masks: NDArray[np.float32],
+        object_score: float,
+    ) -> Prediction:
+        """Make a prediction of candidates that are not packed, (M, H, W)."""
+        candidates = tuple(PackedMask.of(mask) for mask in masks)
+        return cls(request, candidates, iou_predictions, low_res_masks, object_score)
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """All candidates, (M, H, W). Unpacked anew each time: one byte for each pixel."""
+        masks = np.zeros((len(self.candidates), *self.request.image.shape), bool)
+        for mask, candidate in zip(masks, self.candidates, strict=True):
+            y0, x0, y1, x1 = candidate.box
+            mask[y0:y1, x0:x1] = candidate.crop()
+        return masks
+
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """The chosen candidate, (H, W); all False when there is none."""
-        if len(self.masks) == 0:
-            return np.zeros(self.request.image.shape, bool)
-        mask: NDArray[np.bool_] = self.masks[self.chosen]
-        return mask
+        """The chosen candidate, (H, W); all False when there is none. Unpacked anew each time."""
+        return self.packed_mask.to_array()
+
+    @property
+    def packed_mask(self) -> PackedMask:
+        """The chosen candidate; empty when there is none."""
+        if not self.candidates:
+            return PackedMask(self.request.image.shape)
+        return self.candidates[self.chosen]
 
     def choose(self, candidate: int) -> Prediction:
         """Give the same answer with another candidate chosen; counts round past either end."""
-        return replace(self, chosen=candidate % max(len(self.masks), 1))
+        return replace(self, chosen=candidate % max(len(self.candidates), 1))

@@ -31,7 +31,7 @@ def prediction(
     image = PlaneImage("plane", shape, lambda: np.zeros(shape))
     request = Request(image, object_id=object_id, plane=plane, axes=axes)
     ious = np.linspace(0.9, 0.5, len(boxes), dtype=np.float32)
-    return Prediction(request, masks, ious, np.zeros((len(boxes), 4, 4), np.float32), 1.0)
+    return Prediction.of_masks(request, masks, ious, np.zeros((len(boxes), 4, 4), np.float32), 1.0)
 
 
 A, B = (5, 5, 10, 10), (8, 8, 20, 20)

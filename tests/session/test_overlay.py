@@ -21,7 +21,7 @@ MASK[200:400, 300:600] = True
 
 def predicted(image: np.ndarray, mask: np.ndarray, prompts: Prompts = NO_PROMPTS) -> Prediction:
     plane = PlaneImage("key", image.shape[:2], lambda: image)
-    return Prediction(
+    return Prediction.of_masks(
         Request(plane, prompts),
         masks=mask[None],
         iou_predictions=np.ones(1, np.float32),

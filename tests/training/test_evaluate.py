@@ -68,7 +68,7 @@ class FakeSegmenter:
         ious = np.linspace(0.9, 0.5, len(masks)).astype(np.float32)
         request = Request(PlaneImage("fake", SHAPE, lambda: np.asarray(image)), Prompts())
         logits = np.zeros((len(masks), 4, 4), np.float32)
-        return Prediction(request, masks, ious, logits, 1.0)
+        return Prediction.of_masks(request, masks, ious, logits, 1.0)
 
 
 def as_segmenter(fake: FakeSegmenter) -> ImageSegmenter:
