@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_sam2.widget.keys import KEYS
+from napari_sam2.widget.keys import COMMAND, KEYS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -15,8 +15,8 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 def test_guide_lists_every_key() -> None:
     guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"`((?:Shift\+)?[A-Z])`", guide))
-    assert listed == {key.key for key in KEYS}
+    listed = set(re.findall(r"`((?:Ctrl\+)?(?:Shift\+)?[A-Z])`", guide))
+    assert listed == {key.key.replace(COMMAND, "Ctrl") for key in KEYS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -61,5 +61,5 @@ class Annotation:
             "next_candidate": self._controller.cycle,
             "previous_candidate": lambda: self._controller.cycle(-1),
             "commit": self._controller.commit,
-            "clear": self._controller.clear,
+            "cancel": self._controller.clear,
         }

@@ -32,7 +32,7 @@ class ObjectsPanel(QWidget):
             "Keep", "Keep the mask and begin the next object", "commit", with_key=True
         )
         self._clear = _button(
-            "Clear", "Remove the object's points, box and mask", "clear", with_key=True
+            "Clear", "Remove the object's points, box and mask", "cancel", with_key=True
         )
         self._previous.clicked.connect(lambda: self.cycled.emit(-1))
         self._next.clicked.connect(lambda: self.cycled.emit(1))
