@@ -20,7 +20,7 @@ from napari_sam2.training import prompts
 from napari_sam2.training.losses import decoder_loss, iou, object_loss
 
 _GRID = 16  # model pixels per cell of the decoder's grid
-_MIN_AREA = 20  # half-resolution pixels; smaller objects are not asked for
+_MIN_AREA = 16  # half-resolution pixels; smaller objects are not asked for
 _MAX_LOGIT = 32.0
 _BOXES = 0.6  # share of the objects that begin with a box
 _TIGHT = 0.5  # share of the boxes that are tight
