@@ -20,7 +20,7 @@ from napari_sam2.training import prompts
 from napari_sam2.training.losses import decoder_loss, iou, object_loss
 
 _GRID = 16  # model pixels per cell of the decoder's grid
-_MIN_AREA = 16  # half-resolution pixels; smaller objects are not asked for
+_MIN_AREA = 64  # pixels; smaller objects are not asked for
 _MAX_LOGIT = 32.0
 _BOXES = 0.6  # share of the objects that begin with a box
 _TIGHT = 0.5  # share of the boxes that are tight
@@ -81,20 +81,21 @@ class Objects(NamedTuple):
     ----------
     images : Tensor, shape (N,)
         The window of each object.
+    full : Tensor, shape (N, S, S), bool
     masks : Tensor, shape (N, S/2, S/2), bool
+        Where at least half of the four pixels are the object's.
+    target : Tensor, shape (N, S/4, S/4), float32
+        How much of each low-resolution pixel the object covers.
     """
 
     images: Tensor
+    full: Tensor
     masks: Tensor
+    target: Tensor
 
-    def part(self, rows: slice) -> Objects:
+    def part(self, rows: slice | Tensor) -> Objects:
         """Give some of them."""
-        return Objects(self.images[rows], self.masks[rows])
-
-    @property
-    def target(self) -> Tensor:
-        """How much of each low-resolution pixel each object covers, (N, S/4, S/4)."""
-        return F.avg_pool2d(self.masks.float()[:, None], 2)[:, 0]
+        return Objects(*(value[rows] for value in self))
 
 
 def prompted_loss(
@@ -119,34 +120,37 @@ def prompted_loss(
         Mean IoU of the mask that a session would show after a click and a box, and after their
         corrections; empty if there are no objects.
     """
-    small = labels[:, :: prompts.STEP, :: prompts.STEP]
-    objects = choose_objects(small, count)
+    objects = choose_objects(labels, count)
     if len(objects.images) < 2:
         return torch.zeros((), requires_grad=True), {}
     clicks = max(1, round(len(objects.images) * (1 - _BOXES)))
-    by_click, click = _click_loss(decode, objects.part(slice(0, clicks)), small, background)
+    by_click, click = _click_loss(decode, objects.part(slice(0, clicks)), labels, background)
     by_box, box = _box_loss(decode, objects.part(slice(clicks, None)), background)
     share = clicks / len(objects.images)
     return (share * by_click + (1 - share) * by_box) / 2, {**click, **box}
 
 
-def choose_objects(small: Tensor, count: int) -> Objects:
-    """Pick about `count` objects, evenly over windows of labels (B, h, w), in random order."""
-    images, masks = [], []
-    share = -(-count // len(small))
-    for index, plane in enumerate(small):
+def choose_objects(labels: Tensor, count: int) -> Objects:
+    """Pick about `count` objects, evenly over windows of labels (B, S, S), in random order."""
+    images, planes = [], []
+    share = -(-count // len(labels))
+    for index, plane in enumerate(labels):
         areas = torch.bincount(plane.flatten())
         areas[0] = 0
         ids = (areas >= _MIN_AREA).nonzero()[:, 0]
         ids = ids[torch.randperm(len(ids))[:share]]
-        masks.append(plane[None] == ids[:, None, None])
+        planes.append(plane[None] == ids[:, None, None])
         images.append(torch.full((len(ids),), index))
-    order = torch.randperm(sum(len(i) for i in images))
-    return Objects(torch.cat(images)[order], torch.cat(masks)[order])
+    full = torch.cat(planes)
+    half = F.avg_pool2d(full.float()[:, None], prompts.STEP)[:, 0]
+    masks = half >= 0.5
+    objects = Objects(torch.cat(images), full, masks, F.avg_pool2d(half[:, None], 2)[:, 0])
+    kept = masks.flatten(1).any(1).nonzero()[:, 0]  # not dust
+    return objects.part(kept[torch.randperm(len(kept))])
 
 
 def _click_loss(
-    decode: WindowDecoder, objects: Objects, small: Tensor, background: float
+    decode: WindowDecoder, objects: Objects, labels: Tensor, background: float
 ) -> tuple[Tensor, dict[str, float]]:
     """Click each object, and each window once where there is none, for the object score."""
     count = len(objects.images)
@@ -155,7 +159,7 @@ def _click_loss(
         prompts.most_interior_clicks(objects.masks),
         prompts.click_inside(objects.masks, torch.rand(count).round()),
     )[:, None]  # (N, 1, 2)
-    windows, elsewhere = prompts.background_clicks(small)
+    windows, elsewhere = prompts.background_clicks(labels[:, :: prompts.STEP, :: prompts.STEP])
     everywhere = torch.cat([coords, elsewhere[:, None]])
     rows = torch.cat([objects.images, windows])
     kinds = torch.ones(len(rows), 1, dtype=torch.int32)
@@ -173,7 +177,7 @@ def _box_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     count = len(objects.images)
     jitter = torch.rand(count) * _BOX_JITTER * (torch.rand(count) >= _TIGHT)
-    coords = prompts.boxes_around(objects.masks, jitter)
+    coords = prompts.boxes_around(objects.full, jitter)
     kinds = torch.tensor([[2, 3]], dtype=torch.int32).expand(len(coords), -1)
     first = decode(objects.images, coords, kinds)
     loss = decoder_loss(first, objects.target, background)

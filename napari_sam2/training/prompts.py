@@ -1,6 +1,6 @@
 """Prompts that an annotator would give: clicks inside, boxes, corrections where the mask is wrong.
 
-All masks here are (N, h, w) at half the window's resolution, which places a click to two pixels.
+Masks of clicks are (N, h, w) at half the window's resolution, which places them to two pixels.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def most_interior_clicks(masks: Tensor) -> Tensor:
 
 
 def boxes_around(masks: Tensor, jitter: Tensor) -> Tensor:
-    """Draw a box round each mask, its sides off by about `jitter` (N,) of the box's size.
+    """Draw a box round each mask (N, S, S), its sides off by about `jitter` (N,) of its size.
 
     Returns
     -------
     Tensor, shape (N, 2, 2)
         Top-left and bottom-right corner, (x, y) in window pixels.
     """
-    side = torch.tensor([masks.shape[2], masks.shape[1]]) * STEP
+    side = torch.tensor([masks.shape[2], masks.shape[1]])
     x0, x1 = _extent(masks.any(dim=1))
     y0, y1 = _extent(masks.any(dim=2))
     low, high = torch.stack([x0, y0], 1).float(), torch.stack([x1, y1], 1).float()
@@ -134,4 +134,4 @@ def _extent(hits: Tensor) -> tuple[Tensor, Tensor]:
     positions = torch.arange(hits.shape[1])
     low = torch.where(hits, positions, hits.shape[1]).amin(1)
     high = torch.where(hits, positions, -1).amax(1)
-    return low * STEP, (high + 1) * STEP
+    return low, high + 1

@@ -339,24 +339,46 @@ def test_preparing_matches_queries_and_keys_of_cross_attention_only(model: Sam2)
 
 
 def test_objects_are_chosen_evenly_with_their_own_masks() -> None:
-    small = torch.zeros(3, 16, 16, dtype=torch.int64)
+    labels = torch.zeros(3, 32, 32, dtype=torch.int64)
     for index, ids in enumerate([(3, 9, 12), (4,), ()]):
         for row, label in enumerate(ids):
-            small[index, row * 5 : row * 5 + 4, 2:7] = label
-    small[2, 0, :5] = 7  # too small to be asked for
-    images, masks = choose_objects(small, 6)
+            labels[index, row * 10 : row * 10 + 8, 4:14] = label
+    labels[2, 0, :5] = 7  # too small to be asked for
+    images, full, masks, _ = choose_objects(labels, 6)
     assert sorted(images.tolist()) == [0, 0, 1], "two of three, one, none"
-    for image, mask in zip(images.tolist(), masks, strict=True):
-        (label,) = small[image][mask].unique().tolist()
+    for image, whole, half in zip(images.tolist(), full, masks, strict=True):
+        (label,) = labels[image][whole].unique().tolist()
         assert label > 0
-        assert torch.equal(mask, small[image] == label)
+        assert torch.equal(whole, labels[image] == label)
+        assert torch.equal(half, whole[::2, ::2])
+
+
+def test_targets_lie_where_their_objects_lie() -> None:
+    """They were half a pixel off: every other pixel stood for four."""
+    labels = torch.zeros(1, 64, 64, dtype=torch.int64)
+    labels[0, 9:30, 13:40] = 1
+    (target,) = choose_objects(labels, 1).target
+    at = torch.arange(16) * 4 + 1.5
+    assert target.sum() * 16 == 21 * 27
+    assert ((target.sum(1) * at).sum() / target.sum()).item() == pytest.approx(
+        (9 + 29) / 2, abs=0.1
+    )
+    assert ((target.sum(0) * at).sum() / target.sum()).item() == pytest.approx(
+        (13 + 39) / 2, abs=0.1
+    )
 
 
 def test_windows_without_objects_have_none_to_choose() -> None:
-    images, masks = choose_objects(torch.zeros(2, 16, 16, dtype=torch.int64), 6)
-    assert len(images) == 0
-    assert masks.shape == (0, 16, 16)
-    assert masks.dtype == torch.bool
+    objects = choose_objects(torch.zeros(2, 32, 32, dtype=torch.int64), 6)
+    assert len(objects.images) == 0
+    assert objects.masks.shape == (0, 16, 16)
+    assert objects.masks.dtype == torch.bool
+
+
+def test_dust_is_not_asked_for() -> None:
+    labels = torch.zeros(1, 32, 32, dtype=torch.int64)
+    labels[0, ::2, ::2] = 5  # large in sum, but nowhere half of a pixel of a mask
+    assert len(choose_objects(labels, 6).images) == 0
 
 
 # Runs
