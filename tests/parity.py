@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.model import CONFIGS, Sam2, Sam2Config, build_sam2
 from napari_sam2.model.outputs import ImageFeatures
-from napari_sam2.session.postprocess import to_masks
+from napari_sam2.session.postprocess import to_candidates
 from napari_sam2.session.preprocess import to_model_input
 from tests.configs import REDUCED
 from tests.fill_rule import digest, fill_state_dict
@@ -163,7 +163,8 @@ class Recording:
             name = f"{key}.low_res_logits{suffix}"
             yield from self._compare(name, clamped[..., ::step, ::step], LOGITS)
         yield from self._compare(f"{key}.iou", ious, SCORES)
-        masks = np.stack([to_masks(one, (shape[-2], shape[-1])) for one in logits])
+        size = (shape[-2], shape[-1])
+        masks = np.stack([mask.to_array() for one in logits for mask in to_candidates(one, size)])
         bits = np.unpackbits(self.arrays[f"{key}.mask_packbits"])[: np.prod(shape)]
         wrong = (masks.reshape(shape) != bits.reshape(shape).astype(bool)).mean()
         yield Check(f"{key}.mask", float(wrong), MASK_PIXELS)

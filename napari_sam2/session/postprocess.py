@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam2.model.outputs import MaskOutput
+from napari_sam2.session.enlarge import positive_mask
+from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 
@@ -20,9 +21,9 @@ def as_prediction(request: Request, output: MaskOutput) -> Prediction:
     """Make the answer to one prompt: batch 1 of the decoder's output, best predicted IoU first."""
     ious, low_res_masks = output.iou_predictions[0], output.low_res_masks[0]
     order = torch.argsort(ious, descending=True, stable=True)
-    return Prediction.of_masks(
+    return Prediction(
         request=request,
-        masks=to_masks(low_res_masks[order], request.image.shape),
+        candidates=to_candidates(low_res_masks[order], request.image.shape),
         iou_predictions=np.asarray(ious[order].float().cpu().numpy(), np.float32),
         low_res_masks=to_reusable_logits(low_res_masks[order]),
         object_score=float(output.object_score[0]),
@@ -40,7 +41,7 @@ def no_prediction(request: Request, low_res_size: int) -> Prediction:
     )
 
 
-def to_masks(low_res_masks: Tensor, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def to_candidates(low_res_masks: Tensor, shape: tuple[int, int]) -> tuple[PackedMask, ...]:
     """Enlarge logits to the plane and cut them at 0.
 
     Parameters
@@ -52,23 +53,14 @@ def to_masks(low_res_masks: Tensor, shape: tuple[int, int]) -> NDArray[np.bool_]
 
     Returns
     -------
-    bool, shape (M, H, W)
+    tuple of PackedMask
+        M masks of the plane.
     """
-    masks = np.empty((len(low_res_masks), *shape), bool)
-    for mask, logits in zip(masks, low_res_masks, strict=True):
-        # One candidate at a time: logits of a large plane take four bytes a pixel.
-        mask[:] = (_enlarge(logits, shape) > MASK_THRESHOLD).cpu().numpy()
-    return masks
+    logits = np.asarray(low_res_masks.float().cpu().numpy(), np.float32)
+    return tuple(positive_mask(one - np.float32(MASK_THRESHOLD), shape) for one in logits)
 
 
 def to_reusable_logits(low_res_masks: Tensor) -> NDArray[np.float32]:
     """Give logits that may be fed back as `mask_logits`, clamped to [-32, 32]."""
     clamped = low_res_masks.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     return np.asarray(clamped.cpu().numpy(), np.float32)
-
-
-def _enlarge(logits: Tensor, shape: tuple[int, int]) -> Tensor:
-    full = F.interpolate(
-        logits.float()[None, None], shape, mode="bilinear", align_corners=False
-    )  # (1, 1, H, W)
-    return torch.squeeze(full, (0, 1))

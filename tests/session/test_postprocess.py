@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from napari_sam2.model.outputs import MaskOutput
-from napari_sam2.session.postprocess import as_prediction, no_prediction, to_masks
+from napari_sam2.session.postprocess import as_prediction, no_prediction, to_candidates
 from napari_sam2.session.prompts import PlaneImage, Prompts, Request
 
 SHAPE = (6, 10)
@@ -19,19 +19,20 @@ def output(ious: list[float], logits: torch.Tensor) -> MaskOutput:
 
 def test_masks_are_enlarged_between_pixel_centres_and_cut_at_zero() -> None:
     logits = torch.tensor([[[-1.0, 1.0], [-1.0, 1.0]]])
-    row = to_masks(logits, (1, 8))[0, 0]
+    row = to_candidates(logits, (1, 8))[0].to_array()[0]
     # Centres of the two coarse pixels fall on 1.5 and 5.5: the zero lies at 3.5.
     np.testing.assert_array_equal(row, [False] * 4 + [True] * 4)
 
 
 def test_exactly_zero_is_background() -> None:
-    assert not to_masks(torch.zeros(1, 4, 4), (9, 9)).any()
+    assert not to_candidates(torch.zeros(1, 4, 4), (9, 9))[0]
 
 
 def test_shrinking_does_not_smooth() -> None:
     logits = torch.full((1, 9, 9), -1.0)
     logits[0, 4, 4] = 9.0  # the centre of the middle third, which alone is read
-    np.testing.assert_array_equal(to_masks(logits, (3, 3))[0], np.eye(9)[4].reshape(3, 3) > 0)
+    (mask,) = to_candidates(logits, (3, 3))
+    np.testing.assert_array_equal(mask.to_array(), np.eye(9)[4].reshape(3, 3) > 0)
 
 
 def test_candidates_come_best_predicted_iou_first_with_their_own_masks() -> None:
