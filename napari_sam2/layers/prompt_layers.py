@@ -1,37 +1,48 @@
-"""The door in for prompts: what the points and boxes on screen ask for."""
+"""The door in for prompts: what the points and shapes on screen ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Points, Shapes
-from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_sam2.layers.axes import map_positions
-from napari_sam2.layers.create import POLARITY
+from napari_sam2.layers.placed import OnPlane, PlacedReader
+from napari_sam2.layers.polarity import (
+    next_polarity,
+    read_polarity,
+    repair_table,
+    restyle,
+    set_next_polarity,
+    write_polarity,
+)
+from napari_sam2.session.objects import PlacedPoint, PlacedPrompts, PlacedShape
 from napari_sam2.session.planes import Plane
-from napari_sam2.session.prompts import NEGATIVE, POSITIVE, Prompts
+from napari_sam2.session.prompts import POSITIVE, Prompts
 
 # napari also tells before each edit: "adding", "removing", "changing".
 _DONE = ("added", "removed", "changed")
-_COLOURS = {POSITIVE: "#2fd566", NEGATIVE: "#ff4d4d"}
-_SYMBOLS = {POSITIVE: "cross", NEGATIVE: "hbar"}  # + and -, for those who see no red and green
-
-Box = tuple[float, float, float, float]
 
 
 class PromptLayers:
-    """Reads points and boxes as prompts, and keeps their looks in step with their polarity.
+    """Reads points and shapes as prompts, and keeps their looks in step with their polarity.
 
     Parameters
     ----------
     points : Points
         With a feature "polarity", 1 object and 0 background; a missing one counts as 1.
     shapes : Shapes
-        The bounding box of each shape counts, so it may be drawn in any direction.
+        With the same feature. What each kind asks for: see `session.shape_prompts`.
+
+    Attributes
+    ----------
+    changed : Signal()
+        Other prompts than before are in the layers.
+    polarity_changed : Signal(int)
+        The next point or shape is of the other polarity.
     """
 
     changed = Signal()
@@ -39,32 +50,64 @@ class PromptLayers:
 
     def __init__(self, points: Points, shapes: Shapes) -> None:
         self.points, self.shapes = points, shapes
+        self._reader = PlacedReader(points, shapes)
         self._polarity = POSITIVE
-        points.events.data.connect(self._on_data_changed)
-        points.events.features.connect(self._on_features_changed)
-        points.events.feature_defaults.connect(self._on_feature_defaults_changed)
-        shapes.events.data.connect(self._on_data_changed)
-        self._restyle()
+        self._placed = PlacedPrompts()  # as they were last told
+        self._is_quiet = False
+        self._drawn: int | None = None  # place of the shape whose drawing has not ended
+        self._connections = (
+            (points.events.data, self._on_points_changed),
+            (points.events.features, self._on_features_changed),
+            (points.events.feature_defaults, self._on_feature_defaults_changed),
+            (shapes.events.data, self._on_shapes_changed),
+            (shapes.events.features, self._on_features_changed),
+            (shapes.events.mode, self._on_mode_changed),
+        )
+        for event, slot in self._connections:
+            event.connect(slot)
+        restyle(points)
+        restyle(shapes)
         self.polarity = POSITIVE
+        self._placed = self.capture()
 
     @property
     def polarity(self) -> int:
-        """Whether the next point is on the object (1) or on the background (0)."""
+        """Whether the next point or shape is on the object (1) or on the background (0)."""
         return self._polarity
 
     @polarity.setter
     def polarity(self, value: int) -> None:
-        self.points.selected_data = set()  # or the point just placed would change as well
-        self._ensure_feature()
-        defaults = self.points.feature_defaults.copy()
-        defaults[POLARITY] = value  # beside the columns that others have added
-        self.points.feature_defaults = defaults
-        self.points.current_face_color = _COLOURS[value]
-        self.points.current_border_color = _COLOURS[value]
-        self.points.current_symbol = _SYMBOLS[value]
+        set_next_polarity(self.points, value)
+        set_next_polarity(self.shapes, value)
         self._set_polarity(value)
 
-    def read(self, image: Image, plane: Plane, shape: tuple[int, int]) -> tuple[Prompts, str]:
+    def capture(self) -> PlacedPrompts:
+        """Give all points and shapes, on all planes; a shape that is being drawn is left out."""
+        points = zip(self.points.data, read_polarity(self.points), strict=True)
+        kinds, polarity = self.shapes.shape_type, read_polarity(self.shapes)
+        shapes = list(zip(kinds, self.shapes.data, polarity, strict=True))[: self._drawn]
+        return PlacedPrompts(
+            tuple(PlacedPoint(_floats(position), int(value)) for position, value in points),
+            tuple(
+                PlacedShape(str(kind), tuple(map(_floats, vertices)), int(value))
+                for kind, vertices, value in shapes
+            ),
+        )
+
+    def restore(self, placed: PlacedPrompts) -> None:
+        """Set the layers to what was captured; nothing is told, and the tools stay as they are."""
+        now = self.capture()
+        with self._quietly():
+            if placed.points != now.points:
+                self._set_points(placed.points)
+            if placed.shapes != now.shapes or self._drawn is not None:
+                self._set_shapes(placed.shapes)
+            self.polarity = self._polarity  # napari takes that of a point that it adds
+        self._placed = self.capture()
+
+    def read(
+        self, image: Image, plane: Plane, shape: tuple[int, int], each_shape: bool = False
+    ) -> tuple[Prompts, str]:
         """Give the prompts on a plane, in its pixels.
 
         Parameters
@@ -74,113 +117,140 @@ class PromptLayers:
         plane : Plane
             Which plane.
         shape : (H, W)
-            Its size: boxes are clipped to it, and points beyond its border pixels are left out.
+            Its size: shapes are clipped to it, and points beyond its border pixels are left out.
+        each_shape : bool
+            Of several boxes and outlines on the plane, the oldest counts: it is the first of
+            several objects. By default the newest counts, as another try for the same object.
 
         Returns
         -------
         prompts : Prompts
-            Several boxes on the plane count as the newest one.
+            Points first those of the outline, then those of the points layer, then those of
+            scribbles and background areas.
         note : str
             What was left out, for the user; usually empty.
         """
-        points, polarity, outside = self._read_points(image, plane, shape)
-        drawn = self._read_boxes(image, plane, shape)
-        boxes = [box for box in drawn if box[0] < box[2] and box[1] < box[3]]
-        note = ""
-        if outside:
-            note = f"{outside} point{'s' * (outside > 1)} beyond the image: not used."
-        elif len(drawn) > len(boxes):
-            note = "A box beyond the image, or without area, is not used."
-        elif len(boxes) > 1:
-            note = f"Of the {len(boxes)} boxes, the newest counts."
-        return Prompts(points, polarity, boxes[-1] if boxes else None), note
+        found = self._reader.read(self.capture(), image, plane, shape)
+        closed = list(found.closed)
+        chosen = closed[0 if each_shape else -1] if closed else None
+        return found.join(chosen), _note(found, each_shape)
+
+    def count_shapes(self, image: Image, plane: Plane) -> int:
+        """Give the number of boxes and outlines around objects on a plane."""
+        return len(self._found(image, plane).closed)
+
+    def without_first_shape(self, image: Image, plane: Plane) -> PlacedPrompts:
+        """Give what remains when the oldest box or outline on a plane has become an object.
+
+        The others on the plane remain, and all that lies on other planes. Points, scribbles and
+        areas of background on the plane have helped to find the object, and are used up with it.
+        """
+        placed, found = self.capture(), self._found(image, plane)
+        waiting = list(found.closed)[1:]
+        shapes = tuple(
+            shape
+            for index, shape in enumerate(placed.shapes)
+            if index in waiting or index not in found.shapes
+        )
+        return PlacedPrompts(found.elsewhere.points, shapes)
 
     def clear(self) -> None:
-        """Remove all points and boxes."""
-        with self.changed.blocked():
-            if len(self.points.data):
-                self.points.selected_data = set()
-                self.points.data = np.empty((0, self.points.ndim))
-            if self.shapes.nshapes:
-                self.shapes.selected_data = set()
-                self.shapes.data = []
+        """Remove all points and shapes."""
+        self.restore(PlacedPrompts())
         self.polarity = POSITIVE
         self.changed.emit()
 
     def close(self) -> None:
         """Disconnect from the layers."""
-        self.points.events.data.disconnect(self._on_data_changed)
-        self.points.events.features.disconnect(self._on_features_changed)
-        self.points.events.feature_defaults.disconnect(self._on_feature_defaults_changed)
-        self.shapes.events.data.disconnect(self._on_data_changed)
+        for event, slot in self._connections:
+            event.disconnect(slot)
 
-    def _read_points(
-        self, image: Image, plane: Plane, shape: tuple[int, int]
-    ) -> tuple[tuple[tuple[float, float], ...], tuple[int, ...], int]:
-        positions = map_positions(self.points, image, self.points.data)  # (N, D)
-        on_plane = plane.holds(positions)
-        pixels = positions[on_plane][:, plane.axes]  # (n, 2)
-        inside = np.all((pixels >= -0.5) & (pixels <= np.array(shape) - 0.5), axis=1)
-        yx = np.maximum(pixels[inside], 0)  # the first pixel begins at -0.5, prompts at 0
-        polarity = self._point_polarity()[on_plane][inside]
-        return (
-            tuple((float(y), float(x)) for y, x in yx),
-            tuple(int(value) for value in polarity),
-            int(np.count_nonzero(~inside)),
-        )
+    def _found(self, image: Image, plane: Plane) -> OnPlane:
+        return self._reader.read(self.capture(), image, plane, plane.shape_of(image.data.shape))
 
-    def _read_boxes(self, image: Image, plane: Plane, shape: tuple[int, int]) -> list[Box]:
-        boxes = []
-        for vertices in self.shapes.data:
-            positions = map_positions(self.shapes, image, vertices)  # (V, D)
-            if plane.holds(positions).all():
-                boxes.append(_bounding_box(positions[:, plane.axes], shape))
-        return boxes
+    def _set_points(self, points: tuple[PlacedPoint, ...]) -> None:
+        self.points.selected_data = set()
+        self.points.data = np.array([p.position for p in points]).reshape(-1, self.points.ndim)
+        self.points.selected_data = set()  # napari selects the new ones
+        write_polarity(self.points, [p.polarity for p in points])
+        restyle(self.points)
 
-    def _point_polarity(self) -> NDArray[np.int64]:
-        """Give the polarity of every point, (N,)."""
-        if POLARITY not in self.points.features:
-            return np.full(len(self.points.data), POSITIVE)
-        values = np.asarray(self.points.features[POLARITY], np.float64)
-        return np.where(values == NEGATIVE, NEGATIVE, POSITIVE)
+    def _set_shapes(self, shapes: tuple[PlacedShape, ...]) -> None:
+        self.shapes.selected_data = set()
+        self.shapes.data = []
+        if shapes:
+            self.shapes.add(
+                [np.array(shape.vertices) for shape in shapes],
+                shape_type=[shape.kind for shape in shapes],
+            )
+        write_polarity(self.shapes, [shape.polarity for shape in shapes])
+        restyle(self.shapes)
 
-    def _ensure_feature(self) -> None:
-        """Put the feature back where the user, or another plugin, has replaced the table."""
-        if POLARITY not in self.points.features:
-            features = self.points.features.copy()
-            features[POLARITY] = POSITIVE
-            self.points.features = features
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        before, self._is_quiet = self._is_quiet, True
+        try:
+            yield
+        finally:
+            self._is_quiet = before
 
-    def _restyle(self) -> None:
-        polarity = self._point_polarity()
-        if len(polarity):
-            colours = [_COLOURS[value] for value in polarity]
-            self.points.face_color = self.points.border_color = colours  # thin: mostly border
-            self.points.symbol = [_SYMBOLS[value] for value in polarity]
+    def _notice(self) -> None:
+        """Tell if other prompts than before are there."""
+        placed = self.capture()
+        if placed != self._placed:
+            self._placed = placed
+            self.changed.emit()
 
     def _set_polarity(self, value: int) -> None:
         if value != self._polarity:
             self._polarity = value
             self.polarity_changed.emit(value)
 
-    def _on_data_changed(self, event: Any) -> None:
-        if event.action in _DONE:
-            self._restyle()
-            self.changed.emit()
+    def _on_points_changed(self, event: Any) -> None:
+        if event.action in _DONE and not self._is_quiet:
+            restyle(self.points)
+            self._notice()
+
+    def _on_shapes_changed(self, event: Any) -> None:
+        if event.action == "adding":
+            self._drawn = self.shapes.nshapes
+        elif event.action in _DONE:
+            self._drawn = None
+            if not self._is_quiet:
+                with self._quietly():
+                    repair_table(self.shapes)
+                restyle(self.shapes)
+                self._notice()
 
     def _on_features_changed(self) -> None:
+        if self._is_quiet:
+            return
         if self.points.mode == "add":  # a point just placed would be shown in napari's blue
             self.points.selected_data = set()
-        self._restyle()
-        self.changed.emit()
+        restyle(self.points)
+        restyle(self.shapes)
+        self._notice()
 
     def _on_feature_defaults_changed(self) -> None:
         # napari takes the defaults of a point that the user selects.
-        defaults = self.points.feature_defaults
-        is_negative = POLARITY in defaults and defaults[POLARITY].iloc[0] == NEGATIVE
-        self._set_polarity(NEGATIVE if is_negative else POSITIVE)
+        if not self._is_quiet:
+            self._set_polarity(next_polarity(self.points))
+
+    def _on_mode_changed(self) -> None:
+        if not self._is_quiet:
+            set_next_polarity(self.shapes, self._polarity)  # boxes are always on the object
 
 
-def _bounding_box(pixels: NDArray[np.float64], shape: Sequence[int]) -> Box:
-    (y0, x0), (y1, x1) = (np.clip(corner(pixels, axis=0), 0, shape) for corner in (np.min, np.max))
-    return float(y0), float(x0), float(y1), float(x1)
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _note(found: OnPlane, each_shape: bool) -> str:
+    closed = len(found.closed)
+    if found.outside:
+        return f"{found.outside} point{'s' * (found.outside > 1)} beyond the image: not used."
+    if not all(found.shapes.values()):
+        return "A shape beyond the image is not used."
+    if closed > 1 and not each_shape:
+        return f"Of the {closed} shapes, the newest counts."
+    return ""

@@ -150,19 +150,17 @@ def test_a_box_is_clipped_at_the_border(on_scaled: PromptLayers, scaled: Image) 
     assert read(on_scaled, scaled).box == (0, 50, 15, 60)
 
 
-@pytest.mark.parametrize("box", [(-9, 5, -3, 9), (5, 5, 5, 9)])
-def test_a_box_without_area_in_the_image_is_none(
-    on_scaled: PromptLayers, scaled: Image, box: tuple[float, ...]
-) -> None:
-    on_scaled.shapes.add_rectangles([rectangle(*box)])
-    assert not read(on_scaled, scaled)
+def test_a_box_without_area_is_a_point(on_scaled: PromptLayers, scaled: Image) -> None:
+    """The box tool was still in hand, and the user clicked."""
+    on_scaled.shapes.add_rectangles([rectangle(5, 6, 5.1, 6.1)])
+    assert rounded(read(on_scaled, scaled)) == Prompts(((5.05, 6.05),), (1,))
 
 
 def test_of_several_boxes_the_newest_counts(on_scaled: PromptLayers, scaled: Image) -> None:
     on_scaled.shapes.add_rectangles([rectangle(1, 1, 9, 9), rectangle(5, 6, 15, 26)])
     prompts, note = on_scaled.read(scaled, PLANE, SIZE)
     assert prompts.box == (5, 6, 15, 26)
-    assert note == "Of the 2 boxes, the newest counts."
+    assert note == "Of the 2 shapes, the newest counts."
 
 
 def test_a_point_beyond_the_image_is_left_out_and_told(
@@ -178,7 +176,7 @@ def test_a_box_beyond_the_image_is_told(on_scaled: PromptLayers, scaled: Image) 
     on_scaled.shapes.add_rectangles([rectangle(-9, -9, -2, -3)])
     prompts, note = on_scaled.read(scaled, PLANE, SIZE)
     assert not prompts
-    assert note == "A box beyond the image, or without area, is not used."
+    assert note == "A shape beyond the image is not used."
 
 
 def test_the_outer_half_of_a_border_pixel_is_inside(on_scaled: PromptLayers, scaled: Image) -> None:

@@ -1,0 +1,88 @@
+"""Whether prompts are on the object or on the background: in their table, and in their looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Points, Shapes
+from numpy.typing import NDArray
+
+from napari_sam2.layers.create import POLARITY
+from napari_sam2.session.objects import RECTANGLE
+from napari_sam2.session.prompts import NEGATIVE, POSITIVE
+
+COLOURS = {POSITIVE: "#2fd566", NEGATIVE: "#ff4d4d"}
+_SYMBOLS = {POSITIVE: "cross", NEGATIVE: "hbar"}  # + and -, for those who see no red and green
+_FACES = {POSITIVE: "#00000000", NEGATIVE: "#ff4d4d40"}  # filled or not, for the same reason
+
+
+def read_polarity(layer: Points | Shapes) -> NDArray[np.int64]:
+    """Give the polarity of every point or shape, (N,); without a known one it is on the object."""
+    count = len(layer.data)
+    polarity = np.full(count, POSITIVE)
+    if POLARITY in layer.features:
+        values = np.asarray(layer.features[POLARITY], np.float64)[:count]
+        polarity[: len(values)][values == NEGATIVE] = NEGATIVE
+    if isinstance(layer, Shapes):
+        polarity[[kind == RECTANGLE for kind in layer.shape_type]] = POSITIVE
+    return polarity
+
+
+def write_polarity(layer: Points | Shapes, polarity: list[int]) -> None:
+    """Set the polarity of every point or shape, beside the columns that others have added."""
+    features = _fitting(layer)
+    features[POLARITY] = np.array(polarity, int)
+    layer.features = features
+
+
+def next_polarity(layer: Points | Shapes) -> int:
+    """Give the polarity that the next point or shape gets."""
+    defaults = layer.feature_defaults
+    is_negative = POLARITY in defaults and defaults[POLARITY].iloc[0] == NEGATIVE
+    return NEGATIVE if is_negative else POSITIVE
+
+
+def set_next_polarity(layer: Points | Shapes, value: int) -> None:
+    """Let the next point or shape be on the object or on the background, and look so."""
+    layer.selected_data = set()  # or the one just placed would change as well
+    repair_table(layer)
+    defaults = layer.feature_defaults.copy()
+    defaults[POLARITY] = value
+    layer.feature_defaults = defaults
+    if isinstance(layer, Points):
+        layer.current_face_color = layer.current_border_color = COLOURS[value]
+        layer.current_symbol = _SYMBOLS[value]
+    else:
+        shown = POSITIVE if layer.mode == "add_rectangle" else value
+        layer.current_edge_color, layer.current_face_color = COLOURS[shown], _FACES[shown]
+
+
+def repair_table(layer: Points | Shapes) -> None:
+    """Put the feature back that others have dropped; take rows off that belong to no shape.
+
+    napari leaves the row of a line or polygon that was given up, and the next one would get it.
+    """
+    if POLARITY not in layer.features or len(layer.features) != len(layer.data):
+        features = _fitting(layer)
+        if POLARITY not in features:
+            features[POLARITY] = POSITIVE
+        layer.features = features
+
+
+def restyle(layer: Points | Shapes) -> None:
+    """Let every point and shape look like its polarity."""
+    polarity = read_polarity(layer)
+    if len(polarity) == 0:
+        return
+    colours = [COLOURS[value] for value in polarity]
+    if isinstance(layer, Points):
+        layer.face_color = layer.border_color = colours  # thin: much of it is border
+        layer.symbol = [_SYMBOLS[value] for value in polarity]
+    else:
+        layer.edge_color, layer.face_color = colours, [_FACES[value] for value in polarity]
+
+
+def _fitting(layer: Points | Shapes) -> Any:
+    """Give a copy of the table with a row for each point or shape."""
+    return layer.features.iloc[: len(layer.data)].copy()
