@@ -15,6 +15,7 @@ from torch import Tensor
 from napari_sam2.model.outputs import ImageFeatures
 
 DEFAULT_CACHE_BYTES = 512 * 2**20  # 32 planes of a 1024-pixel model in float32
+_DEFAULT_KNOWN_PLANES = 4096
 
 
 def content_key(plane: NDArray[Any]) -> str:
@@ -74,6 +75,41 @@ class FeatureCache:
 
     def _total(self) -> int:
         return sum(_nbytes(features) for features in self._features.values())
+
+
+class KnownContents:
+    """Which content was read from which place, so that it need not be read to be named again.
+
+    Bounded, and safe to use from several threads.
+
+    Parameters
+    ----------
+    max_planes : int
+        The places that were asked for least recently are forgotten first.
+    """
+
+    def __init__(self, max_planes: int = _DEFAULT_KNOWN_PLANES) -> None:
+        self._max_planes = max_planes
+        self._contents: OrderedDict[Hashable, str] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._contents)
+
+    def get(self, place: Hashable) -> str | None:
+        """Give the key of the content that was read from there last, or None."""
+        with self._lock:
+            if place in self._contents:
+                self._contents.move_to_end(place)
+            return self._contents.get(place)
+
+    def put(self, place: Hashable, content: str) -> None:
+        """Remember what was read."""
+        with self._lock:
+            self._contents[place] = content
+            self._contents.move_to_end(place)
+            while len(self._contents) > self._max_planes:
+                self._contents.popitem(last=False)
 
 
 def _nbytes(features: ImageFeatures) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -16,11 +16,12 @@ from napari_sam2.errors import PromptError
 from napari_sam2.model.outputs import ImageFeatures, MaskOutput
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.arguments import as_mask_logits, as_prompts
-from napari_sam2.session.cache import FeatureCache, content_key
+from napari_sam2.session.cache import FeatureCache, KnownContents, content_key
 from napari_sam2.session.device import free_memory, load_model, memory_errors, wait_for
+from napari_sam2.session.mask_prompts import as_logits
 from napari_sam2.session.postprocess import as_prediction, no_prediction
 from napari_sam2.session.preprocess import as_plane, check_finite, to_model_input
-from napari_sam2.session.prompts import PlaneImage, Request
+from napari_sam2.session.prompts import LowResMask, PlaneImage, Request
 from napari_sam2.session.results import Prediction
 
 Report = Callable[[str], None]
@@ -29,6 +30,7 @@ Report = Callable[[str], None]
 Load = Callable[[str, str, Callable[[int, int], None]], Sam2]
 """Gives a model for a name and a device."""
 
+_Embedded = tuple[ImageFeatures, bool]  # and whether they were kept from before
 _LOW_RES_STRIDE = 4  # model pixels per pixel of the low-resolution masks
 
 
@@ -53,6 +55,7 @@ class ImageSegmenter:
     def __init__(self, model: Sam2, cache: FeatureCache | None = None) -> None:
         self.model = model
         self._cache = FeatureCache() if cache is None else cache
+        self._known = KnownContents()
 
     def segment(
         self,
@@ -80,7 +83,8 @@ class ImageSegmenter:
             One entry of an earlier answer's `low_res_masks`, to be refined.
         multimask : bool, optional
             True gives three candidates, False one mask. None follows the model's own rule:
-            three for a single point, which may mean a part or the whole, otherwise one.
+            three for a single point or none, which may mean a part or the whole, otherwise one;
+            a box counts as two points, and a mask as none.
 
         Returns
         -------
@@ -97,25 +101,29 @@ class ImageSegmenter:
         """
         plane = as_plane(image)
         check_finite(plane)
-        prompts = as_prompts(points, polarity, box)
-        if not prompts and mask_logits is None:
+        prompts, logits = as_prompts(points, polarity, box), None
+        if mask_logits is not None:
+            logits = as_mask_logits(mask_logits, self._low_res_size)
+            prompts = replace(prompts, mask_prompt=LowResMask.of(logits[0, 0]))
+        if not prompts:
             raise PromptError(
                 "Segmenting needs a prompt, got none. Give points, a box or mask_logits."
             )
-        key = content_key(plane)
+        content = content_key(plane)
         request = Request(
-            image=PlaneImage(key, (plane.shape[0], plane.shape[1]), lambda: plane),
+            image=PlaneImage(content, (plane.shape[0], plane.shape[1]), lambda: plane),
             prompts=prompts,
             multimask=multimask,
             model=self.model.name,
             device=str(self.model.device),
         )
-        return self._answer(request, plane, key, mask_logits)
+        return self._answer(request, lambda: self._embed(plane, content, None), logits)
 
     def predict(self, request: Request, report: Report | None = None) -> Prediction:
         """Answer a request; one without prompts only embeds the plane, and gives no candidates.
 
         NaN and infinite pixels are allowed here: what a viewer shows as empty is seen as black.
+        A plane is read again only when its key is new or its features are no longer kept.
 
         Parameters
         ----------
@@ -132,47 +140,65 @@ class ImageSegmenter:
         Sam2Error
             If the device has too little memory.
         """
-        plane = as_plane(request.image.read())
-        if plane.shape[:2] != request.image.shape:
-            raise PromptError(
-                f"The plane must be {request.image.shape} as when it was asked about, got "
-                f"{plane.shape[:2]}. Prompt again on the new image."
-            )
-        return self._answer(request, plane, content_key(plane), None, report)
+        return self._answer(request, lambda: self._embed_image(request.image, report), None, report)
 
     def embed(
         self, image: ArrayLike, contrast_limits: tuple[float, float] | None = None
     ) -> ImageFeatures:
         """Embed a plane, or give the features that are kept of it."""
         plane = as_plane(image)
-        return self._embed(plane, content_key(plane), contrast_limits)
+        features, _ = self._embed(plane, content_key(plane), contrast_limits)
+        return features
+
+    @property
+    def _low_res_size(self) -> int:
+        return self.model.config.image_size // _LOW_RES_STRIDE
 
     @torch.inference_mode()
     def _answer(
         self,
         request: Request,
-        plane: NDArray[Any],
-        key: str,
-        mask_logits: ArrayLike | None,
+        embed: Callable[[], _Embedded],
+        logits: NDArray[np.float32] | None,
         report: Report | None = None,
     ) -> Prediction:
         request.prompts.check(request.image.shape)
-        low_res_size = self.model.config.image_size // _LOW_RES_STRIDE
-        logits = None if mask_logits is None else as_mask_logits(mask_logits, low_res_size)
+        if logits is None and request.prompts.mask_prompt is not None:
+            logits = as_logits(request.prompts.mask_prompt, self._low_res_size)
         started = time.perf_counter()
-        features = self._embed(plane, key, request.image.contrast_limits, report)
+        features, was_cached = embed()
         embedded = time.perf_counter()
-        if request.prompts or logits is not None:
+        if request.prompts:
             _tell(report, "decoding")
             with memory_errors(self.model.device):
                 prediction = as_prediction(request, self._decode(features, request, logits))
         else:
-            prediction = no_prediction(request, low_res_size)
+            prediction = no_prediction(request, self._low_res_size)
         return replace(
             prediction,
+            weights_hash=self.model.weights_hash,
+            embed_was_cached=was_cached,
             embed_seconds=embedded - started,
             decode_seconds=time.perf_counter() - embedded,
         )
+
+    def _embed_image(self, image: PlaneImage, report: Report | None) -> _Embedded:
+        """Embed a plane that is read only if it must be."""
+        place = (image.key, image.shape, image.contrast_limits)
+        content = self._known.get(place)
+        if content is not None:
+            features = self._cache.get(self._feature_key(content, image.contrast_limits))
+            if features is not None:
+                return features, True
+        plane = as_plane(image.read())
+        if plane.shape[:2] != image.shape:
+            raise PromptError(
+                f"The plane must be {image.shape} as when it was asked about, got "
+                f"{plane.shape[:2]}. Prompt again on the new image."
+            )
+        content = content_key(plane)
+        self._known.put(place, content)
+        return self._embed(plane, content, image.contrast_limits, report)
 
     @torch.inference_mode()
     def _embed(
@@ -181,19 +207,23 @@ class ImageSegmenter:
         content: str,
         contrast_limits: tuple[float, float] | None,
         report: Report | None = None,
-    ) -> ImageFeatures:
+    ) -> _Embedded:
+        model, key = self.model, self._feature_key(content, contrast_limits)
+        features = self._cache.get(key)
+        if features is not None:
+            return features, True
+        _tell(report, "embedding")
+        pixels = to_model_input(plane, model.config.image_size, contrast_limits)
+        with memory_errors(model.device):
+            features = model.embed(pixels[None].to(model.device, model.no_mem_embed.dtype))
+            wait_for(model.device)
+        self._cache.put(key, features)
+        return features, False
+
+    def _feature_key(self, content: str, contrast_limits: tuple[float, float] | None) -> Hashable:
         model = self.model
         precision = model.no_mem_embed.dtype
-        key = (content, contrast_limits, model.weights_hash, precision, model.device)
-        features = self._cache.get(key)
-        if features is None:
-            _tell(report, "embedding")
-            pixels = to_model_input(plane, model.config.image_size, contrast_limits)
-            with memory_errors(model.device):
-                features = model.embed(pixels[None].to(model.device, precision))
-                wait_for(model.device)
-            self._cache.put(key, features)
-        return features
+        return (content, contrast_limits, model.weights_hash, precision, model.device)
 
     def _decode(
         self, features: ImageFeatures, request: Request, logits: NDArray[np.float32] | None
@@ -289,6 +319,10 @@ def _percent_teller(report: Report | None) -> Callable[[int, int], None]:
 
 
 def _wants_candidates(request: Request) -> bool:
+    """Tell whether three masks are asked for; where the request does not say, by SAM 2's rule.
+
+    It counts points only: a box is two of them, a mask is none.
+    """
     if request.multimask is not None:
         return request.multimask
     corners = 0 if request.prompts.box is None else 2

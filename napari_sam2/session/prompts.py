@@ -15,6 +15,7 @@ from napari_sam2.session.masks import PackedMask
 
 POSITIVE, NEGATIVE = 1, 0
 _BOX_FIRST, _BOX_SECOND = 2, 3  # the prompt encoder's labels for the two box corners
+_LOGIT_LIMIT = 32.0  # float16 is exact enough below it
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class LowResMask:
     def of(cls, logits: NDArray[np.float32]) -> LowResMask:
         """Take one entry of `Prediction.low_res_masks`, (h, w)."""
         height, width = logits.shape
-        return cls((height, width), logits.astype(np.float16).tobytes())
+        clamped = logits.clip(-_LOGIT_LIMIT, _LOGIT_LIMIT)
+        return cls((height, width), clamped.astype(np.float16).tobytes())
 
     def to_array(self) -> NDArray[np.float32]:
         """Give the logits, (h, w)."""
@@ -81,6 +83,10 @@ class Prompts:
             _check_inside(point, shape)
         if self.box is not None:
             _check_box(self.box, shape)
+        if isinstance(self.mask_prompt, PackedMask):
+            _check_mask(self.mask_prompt, shape)
+        if isinstance(self.mask_prompt, LowResMask):
+            _check_logits(self.mask_prompt)
 
     def as_model_inputs(
         self, shape: tuple[int, int], image_size: int
@@ -131,6 +137,26 @@ def _check_box(box: tuple[float, float, float, float], shape: tuple[int, int]) -
         )
     _check_inside((y0, x0), shape)
     _check_inside((y1, x1), shape)
+
+
+def _check_mask(mask: PackedMask, shape: tuple[int, int]) -> None:
+    if mask.shape != shape:
+        raise PromptError(
+            f"A mask prompt must be as large as the image, {shape[0]} x {shape[1]} pixels, got "
+            f"{mask.shape[0]} x {mask.shape[1]}. Take it from labels of this image."
+        )
+
+
+def _check_logits(mask: LowResMask) -> None:
+    height, width = mask.shape
+    wanted = height * width * np.dtype(np.float16).itemsize
+    if not (height > 0 and width > 0 and len(mask.logits) == wanted):
+        raise PromptError(
+            f"A mask prompt of logits must hold {height} x {width} float16 values, got "
+            f"{len(mask.logits)} bytes. Make it with LowResMask.of."
+        )
+    if not np.isfinite(mask.to_array()).all():
+        raise PromptError("A mask prompt must be finite, got NaN or infinite logits.")
 
 
 @dataclass(frozen=True)

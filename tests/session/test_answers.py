@@ -26,7 +26,7 @@ def candidates(*areas: int) -> tuple[PackedMask, ...]:
 def prediction(*areas: int) -> Prediction:
     request = Request(PlaneImage("key", SHAPE, lambda: np.zeros(SHAPE)), PROMPTS, model="tiny")
     scores = np.linspace(0.75, 0.5, len(areas), dtype=np.float32)
-    logits = np.arange(len(areas) * 16, dtype=np.float32).reshape(-1, 4, 4)
+    logits = np.arange(len(areas) * 16, dtype=np.float32).reshape(-1, 4, 4) / 2
     return Prediction(request, candidates(*areas), scores, logits, 1.0, weights_hash="abc")
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_sam2.model.outputs import ImageFeatures
-from napari_sam2.session.cache import FeatureCache, content_key
+from napari_sam2.session.cache import FeatureCache, KnownContents, content_key
 
 ENTRY_BYTES = 4 * (10 + 20 + 30)
 
@@ -106,3 +106,24 @@ def test_other_planes_have_other_keys(other: np.ndarray) -> None:
 @pytest.mark.parametrize("dtype", ["?", "f2", "f8", "i8", ">u2", "g"])
 def test_every_real_dtype_has_a_key(dtype: str) -> None:
     assert content_key(np.ones((3, 3), dtype)) == content_key(np.ones((3, 3), dtype))
+
+
+# What was read from where
+
+
+def test_the_content_of_a_place_is_remembered_until_it_is_read_anew() -> None:
+    known = KnownContents()
+    assert known.get("here") is None
+    known.put("here", "a")
+    known.put("here", "b")
+    assert known.get("here") == "b"
+    assert len(known) == 1
+
+
+def test_places_asked_for_least_recently_are_forgotten_first() -> None:
+    known = KnownContents(max_planes=2)
+    known.put("first", "a")
+    known.put("second", "b")
+    known.get("first")
+    known.put("third", "c")
+    assert [known.get(place) for place in ("first", "second", "third")] == ["a", None, "c"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,7 +15,8 @@ from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.model import Sam2
 from napari_sam2.session.cache import FeatureCache
 from napari_sam2.session.image_segmenter import ImageSegmenter, LazySegmenter
-from napari_sam2.session.prompts import PlaneImage, Prompts, Request
+from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.prompts import LowResMask, PlaneImage, Prompts, Request
 from tests.session.conftest import TINY, make_tiny_model
 
 SHAPE = (60, 90)
@@ -216,6 +219,127 @@ def test_a_shared_cache_does_not_mix_up_models(monkeypatch: pytest.MonkeyPatch) 
         assert len(spy.embedded) == 1
 
 
+# Reading once
+
+
+class Reader:
+    """A plane that counts how often it is read."""
+
+    def __init__(self, image: np.ndarray = IMAGE, key: str = "key") -> None:
+        self.count = 0
+        self.image = image
+        self.plane = PlaneImage(key, SHAPE, self)
+
+    def __call__(self) -> np.ndarray:
+        self.count += 1
+        return self.image
+
+    def request(self, **kwargs: Any) -> Request:
+        return replace(request_for(), image=replace(self.plane, **kwargs))
+
+
+def test_a_click_on_an_embedded_plane_does_not_read_it_again(segmenter: ImageSegmenter) -> None:
+    """On a large plane, reading and hashing took longer than decoding."""
+    reader = Reader()
+    first = segmenter.predict(reader.request())
+    again = segmenter.predict(replace(reader.request(), prompts=Prompts(((5.0, 5.0),), (1,))))
+    assert reader.count == 1
+    assert (first.embed_was_cached, again.embed_was_cached) == (False, True)
+
+
+def test_another_place_is_read_but_equal_pixels_are_not_embedded_again(
+    segmenter: ImageSegmenter, spy: Spy
+) -> None:
+    readers = [Reader(key="first"), Reader(key="second")]
+    answers = [segmenter.predict(reader.request()) for reader in readers]
+    assert [reader.count for reader in readers] == [1, 1]
+    assert [answer.embed_was_cached for answer in answers] == [False, True]
+    assert len(spy.embedded) == 1
+
+
+def test_other_contrast_limits_are_read_anew(segmenter: ImageSegmenter, spy: Spy) -> None:
+    reader = Reader()
+    for limits in (None, (0.0, 100.0), None, (0.0, 100.0)):
+        segmenter.predict(reader.request(contrast_limits=limits))
+    assert (reader.count, len(spy.embedded)) == (2, 2)
+
+
+def test_a_plane_whose_features_are_gone_is_read_again(tiny_model: Sam2, spy: Spy) -> None:
+    cache, reader = FeatureCache(), Reader()
+    segmenter = ImageSegmenter(tiny_model, cache)
+    segmenter.predict(reader.request())
+    cache.clear()
+    reader.image = 255 - IMAGE
+    again = segmenter.predict(reader.request())
+    assert (reader.count, again.embed_was_cached) == (2, False)
+    assert not torch.equal(*spy.embedded)
+
+
+def test_a_read_plane_is_not_kept_alive(segmenter: ImageSegmenter) -> None:
+    """Memory was not released when an image was closed (OCTRON 24)."""
+    reader = Reader(IMAGE.copy())
+    segmenter.predict(reader.request())
+    gone = weakref.ref(reader)
+    del reader
+    gc.collect()
+    assert gone() is None
+
+
+# Masks as prompts
+
+
+def test_the_logits_of_an_answer_go_back_in_as_they_were(
+    segmenter: ImageSegmenter, spy: Spy
+) -> None:
+    logits = LowResMask.of(segmenter.segment(IMAGE, points=POINT).low_res_masks[1])
+    prediction = segmenter.predict(request_for(prompts=Prompts(POINT, (1,), None, logits)))
+    np.testing.assert_array_equal(spy.decoded[-1]["logits"][0, 0], logits.to_array())
+    assert prediction.request.prompts.mask_prompt == logits
+
+
+def test_a_mask_of_the_plane_goes_in_as_coarse_logits(segmenter: ImageSegmenter, spy: Spy) -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[:30, :45] = True
+    prompts = Prompts(mask_prompt=PackedMask.of(mask))
+    assert len(segmenter.predict(request_for(prompts=prompts)).candidates) == 3
+    wanted = np.full((LOW_RES, LOW_RES), -10)
+    wanted[: LOW_RES // 2, : LOW_RES // 2] = 10
+    np.testing.assert_array_equal(spy.decoded[-1]["logits"][0, 0], wanted)
+    assert spy.decoded[-1]["labels"].shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("points", "box", "wanted"),
+    [((), None, 3), (POINT, None, 3), (POINT * 2, None, 1), ((), BOX, 1)],
+)
+def test_a_mask_prompt_counts_for_no_point(
+    segmenter: ImageSegmenter, points: list[tuple[float, float]], box: Any, wanted: int
+) -> None:
+    logits = LowResMask.of(np.zeros((LOW_RES, LOW_RES), np.float32))
+    prompts = Prompts(tuple(points), (1,) * len(points), box, logits)
+    assert len(segmenter.predict(request_for(prompts=prompts)).candidates) == wanted
+
+
+def test_logits_of_another_models_size_are_resized(segmenter: ImageSegmenter, spy: Spy) -> None:
+    logits = LowResMask.of(np.full((2 * LOW_RES, 2 * LOW_RES), 3, np.float32))
+    segmenter.predict(request_for(prompts=Prompts(mask_prompt=logits)))
+    assert spy.decoded[-1]["logits"].shape == (1, 1, LOW_RES, LOW_RES)
+
+
+def test_a_mask_prompt_of_another_plane_is_refused_before_embedding(
+    segmenter: ImageSegmenter, spy: Spy
+) -> None:
+    with pytest.raises(PromptError, match=r"60 x 90 pixels, got 90 x 60"):
+        segmenter.predict(request_for(prompts=Prompts(mask_prompt=PackedMask((90, 60)))))
+    assert not spy.embedded
+
+
+def test_segmenting_with_other_logits_is_another_question(segmenter: ImageSegmenter) -> None:
+    logits = segmenter.segment(IMAGE, points=POINT).low_res_masks
+    requests = [segmenter.segment(IMAGE, POINT, mask_logits=one).request for one in logits]
+    assert len({request.prompts for request in requests}) == 3
+
+
 # Requests
 
 
@@ -243,6 +367,15 @@ def test_stages_are_told_as_they_begin(segmenter: ImageSegmenter, spy: Spy) -> N
     segmenter.predict(request_for(), report)
     segmenter.predict(request_for(), report)
     assert told == [("embedding", 0, 0), ("decoding", 1, 0), ("decoding", 1, 1)]
+
+
+def test_the_answer_names_the_weights(segmenter: ImageSegmenter, tiny_model: Sam2) -> None:
+    tiny_model.weights_hash = "abc"
+    try:
+        assert segmenter.predict(request_for()).weights_hash == "abc"
+        assert segmenter.predict(request_for(prompts=Prompts())).weights_hash == "abc"
+    finally:
+        tiny_model.weights_hash = ""
 
 
 def test_the_two_halves_are_timed(segmenter: ImageSegmenter) -> None:
@@ -404,9 +537,6 @@ def test_another_model_or_device_is_loaded_anew() -> None:
 
 def test_the_old_model_is_freed_before_the_new_one_is_loaded() -> None:
     """GPU memory not released when the model changes (OCTRON 24)."""
-    import gc
-    import weakref
-
     alive: list[bool] = []
     loader = Loader()
     models: list[weakref.ref[Sam2]] = []
