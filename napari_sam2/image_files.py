@@ -65,6 +65,22 @@ def read_plane(path: Path, plane: tuple[int, ...] = ()) -> NDArray[Any]:
     return chosen
 
 
+def read_stack(path: Path) -> NDArray[Any]:
+    """Read all planes of a grey picture: (..., H, W), in the file's own dtype.
+
+    Raises
+    ------
+    PromptError
+        If the file is not there, is no picture, or has colours.
+    """
+    if not path.is_file():
+        raise PromptError(f"There is no image at {path}. Check the path.")
+    stack, colour_axes = _read(path)
+    if colour_axes:
+        raise PromptError(f"{path} is a colour picture. Give one with a single number a pixel.")
+    return stack
+
+
 def check_writable(path: Path) -> None:
     """Raise if a picture cannot go there: better before the work than after it.
 

@@ -59,6 +59,14 @@ class Runs:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def by_value(self) -> Iterator[tuple[int, Runs]]:
+        """Give each label's own runs, in order of the labels."""
+        order = np.argsort(self.values, kind="stable")
+        values, first = np.unique(self.values[order], return_index=True)
+        for value, of_value in zip(values.tolist(), np.split(order, first)[1:], strict=True):
+            columns = (self.rows, self.starts, self.stops, self.values)
+            yield value, Runs(*(column[of_value] for column in columns))
+
 
 def occupied_planes(labels: LabelArray) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
     """Give the index and the pixels of each plane (the last two axes) that has a label."""
