@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
 import typer
 
 from napari_sam2.errors import PromptError, Sam2Error
@@ -55,14 +54,13 @@ def show_count(done: int, total: int) -> None:
 
 def facts_of(prediction: Prediction) -> dict[str, Any]:
     """Give what is worth knowing of an answer, as JSON can hold it."""
-    rows, columns = (np.flatnonzero(prediction.mask.any(axis=axis)) for axis in (1, 0))
-    bbox = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1] if len(rows) else None
+    mask = prediction.packed_mask
     return {
-        "shape": list(prediction.mask.shape),
+        "shape": list(mask.shape),
         "model": prediction.request.model,
         "device": prediction.request.device,
-        "area": int(prediction.mask.sum()),
-        "bbox": bbox and [int(edge) for edge in bbox],  # y0, x0, y1, x1; the last row is y1 - 1
+        "area": mask.area,
+        "bbox": list(mask.box) if mask else None,  # y0, x0, y1, x1; the last row is y1 - 1
         "candidate": prediction.chosen + 1,
         "iou_predictions": [float(iou) for iou in prediction.iou_predictions],
         "object_score": prediction.object_score,
