@@ -11,3 +11,7 @@ class PromptError(Sam2Error, ValueError):
 
 class WeightsError(Sam2Error, RuntimeError):
     """A checkpoint cannot be found, downloaded, trusted or fitted to a model."""
+
+
+class ProjectError(Sam2Error, RuntimeError):
+    """A session cannot be saved, opened or recovered."""

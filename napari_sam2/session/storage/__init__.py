@@ -1,0 +1,1 @@
+"""Sessions as files. Import the modules by name: this package imports nothing."""
