@@ -104,16 +104,20 @@ def _instance(
         "area": int((columns.stops - columns.starts).sum()),
         "segmentation": {
             "size": [int(size) for size in export.shape[-2:]],
-            "counts": _counts(columns, export.shape[-2]).tolist(),
+            "counts": _counts(columns, export.shape[-2], export.shape[-1]).tolist(),
         },
         **known,
         "attributes": known,  # CVAT keeps only what is in here
     }
 
 
-def _counts(columns: Runs, height: int) -> NDArray[np.int64]:
-    """Give COCO's run lengths: pixels outside, inside, outside, ..., column by column."""
+def _counts(columns: Runs, height: int, width: int) -> NDArray[np.int64]:
+    """Give COCO's run lengths: pixels outside, inside, outside, ..., column by column.
+
+    Together they are the whole plane: pycocotools leaves what is not counted to chance.
+    """
     starts, stops = (columns.rows * height + edge for edge in (columns.starts, columns.stops))
     goes_on = starts[1:] == stops[:-1]  # from the bottom of one column to the top of the next
     starts, stops = starts[np.append(True, ~goes_on)], stops[np.append(~goes_on, True)]
-    return np.diff(np.column_stack([starts, stops]).ravel(), prepend=0)
+    edges = np.column_stack([starts, stops]).ravel()
+    return np.diff(edges, prepend=0, append=height * width)

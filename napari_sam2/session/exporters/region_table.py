@@ -147,15 +147,29 @@ def _named(pattern: str, letters: list[str], values: NDArray[Any]) -> dict[str, 
     }
 
 
-def _shape(mask: NDArray[np.bool_], sizes: NDArray[np.float64]) -> dict[str, Any]:
+def _shape(mask: NDArray[np.bool_], sizes: NDArray[np.float64]) -> dict[str, float]:
     """Measure the shape: of a plane, if the object is on a single one, else of the volume.
 
+    Lengths are those of the ellipse or ellipsoid with the same second moments, as scikit-image
+    has them; it cannot always say them of thin volumes, whose rounded moments are below 0.
     Eccentricity and solidity are those of a plane; a volume has none of them.
     """
-    from skimage.measure import regionprops
-
     is_flat = mask.ndim == 2 or len(mask) == 1
-    names = (*_SHAPE, *_SHAPE_OF_A_PLANE) if is_flat else _SHAPE
     plane = mask.reshape(mask.shape[-2:]) if is_flat else mask
-    (region,) = regionprops(plane.astype(np.uint8), spacing=tuple(sizes[-plane.ndim :].tolist()))
-    return {name: float(region[name]) for name in names}
+    points = np.argwhere(plane) * sizes[-plane.ndim :]
+    moments = np.cov(points, rowvar=False, bias=True) if len(points) > 1 else np.zeros((2, 2))
+    variances = np.linalg.eigvalsh(moments).clip(min=0)
+    lengths = 2 * np.sqrt((plane.ndim + 2) * variances)
+    shape = dict(zip(_SHAPE, (float(lengths[-1]), float(lengths[0])), strict=True))
+    if not is_flat:
+        return shape
+    eccentricity = math.sqrt(1 - variances[0] / variances[1]) if variances[1] > 0 else 0.0
+    values = (eccentricity, _solidity(plane))
+    return shape | dict(zip(_SHAPE_OF_A_PLANE, values, strict=True))
+
+
+def _solidity(plane: NDArray[np.bool_]) -> float:
+    from skimage.measure import regionprops  # slow to import
+
+    (region,) = regionprops(plane.astype(np.uint8))
+    return float(region.solidity)

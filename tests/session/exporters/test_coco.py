@@ -26,7 +26,7 @@ def decoded(segmentation: dict[str, Any]) -> NDArray[np.bool_]:
     height, width = segmentation["size"]
     counts = segmentation["counts"]
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    flat = np.pad(flat, (0, height * width - len(flat)))
+    assert len(flat) == height * width  # or pycocotools decodes what lay in memory before
     return flat.reshape(width, height).T
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from skimage.measure import regionprops
 
 from napari_sam2.session.export import Export
 from napari_sam2.session.exporters.region_table import write_region_table
@@ -59,6 +60,19 @@ def test_lengths_are_in_units(tmp_path: Path) -> None:
         np.sqrt(1 - (expected[1] / expected[0]) ** 2)
     )
     assert row["unit"] == "um"
+
+
+@pytest.mark.parametrize(
+    "labels", [cases.RING, cases.PARTS, np.kron(cases.STACK, np.ones((3, 1, 1)))]
+)
+def test_shapes_are_those_of_scikit_image(tmp_path: Path, labels: Any) -> None:
+    labels = labels.astype(int)
+    spacing = (2.0, 0.5, 0.25)[-labels.ndim :]
+    rows = {row["label"]: row for row in rows_of(described(labels), tmp_path)}
+    flat = ("eccentricity", "solidity") if labels.ndim == 2 else ()
+    for region in regionprops(labels, spacing=spacing):
+        for name in ("axis_major_length", "axis_minor_length", *flat):
+            assert float(rows[str(region.label)][name]) == pytest.approx(region[name])
 
 
 def test_a_notch_lowers_the_solidity(tmp_path: Path) -> None:
