@@ -1,4 +1,4 @@
-"""The command line: segment a picture, look at what is installed, fetch models.
+"""The command line: segment a picture, export labels, look at what is installed, fetch models.
 
 Results go to stdout, progress and complaints to stderr. Exit codes: 0 done, 1 it could not be done
 (weights not to be had, a file not to be written), 2 the question was wrong (a bad option or image).
@@ -14,7 +14,15 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from napari_sam2.cli_options import Box, DeviceOption, JsonOption, ModelOption, Plane, Point
+from napari_sam2.cli_options import (
+    Box,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    Plane,
+    Point,
+    Scale,
+)
 from napari_sam2.cli_output import (
     exit_codes,
     facts_of,
@@ -26,7 +34,7 @@ from napari_sam2.cli_output import (
     versions,
 )
 from napari_sam2.errors import PromptError
-from napari_sam2.image_files import check_writable, read_plane, write_image
+from napari_sam2.image_files import check_writable, read_plane, read_stack, write_image
 from napari_sam2.session.arguments import as_prompts
 
 if TYPE_CHECKING:
@@ -121,6 +129,52 @@ def segment(
     typer.echo(json.dumps(result, indent=2) if as_json else in_words(result))
     if output is None and overlay is None and not as_json:
         say("Nothing was written: give --output mask.tif or --overlay overlay.png.")
+
+
+@app.command()
+def export(
+    labels: Annotated[
+        Path,
+        typer.Argument(help="A session (.sam2.zip), or labels: TIFF, PNG, NPY or OME-Zarr."),
+    ],
+    output: Annotated[Path, typer.Option(help="What to write; for OME-Zarr a folder.")],
+    format_name: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="tiff, ome-zarr, coco, geojson or csv. By default what OUTPUT ends with: .tif, "
+            ".zarr, .json, .geojson, .csv.",
+        ),
+    ] = "",
+    scale: Annotated[
+        Scale | None,
+        typer.Option(
+            parser=Scale.parse,
+            metavar="S,...",
+            help="Size of a pixel along each axis, rows and columns last; or one for all.",
+        ),
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Of the scale, such as um.")] = "",
+    image: Annotated[
+        Path | None, typer.Option(help="The grey image, whose intensities go into the table.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Export labels: as an image, as outlines, as COCO instances, or as a table.
+
+    Example: napari-sam2 export cells.sam2.zip --output cells.geojson
+    """
+    with exit_codes():
+        from napari_sam2.session.export import find_format, write
+        from napari_sam2.session.export_source import open_export, with_facts
+
+        find_format(output, format_name)
+        pixels = None if image is None else read_stack(image)
+        source = open_export(labels)
+        sizes = () if scale is None else scale.sizes
+        write(with_facts(source, sizes, unit, pixels), output, format_name, overwrite=overwrite)
+    typer.echo(output)
 
 
 @app.command()

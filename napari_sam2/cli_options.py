@@ -59,6 +59,17 @@ class Plane(NamedTuple):
             raise typer.BadParameter(f"wanted I, or I,J for two axes, got {text!r}.") from None
 
 
+class Scale(NamedTuple):
+    """The size of a pixel: along each axis, or one for all of them."""
+
+    sizes: tuple[float, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Scale:
+        """Read "0.5", or "2,0.5,0.5" for three axes."""
+        return cls(_parse_numbers(text, "S" + ",S" * text.count(",")))
+
+
 def _parse_numbers(text: str, names: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(number) for number in text.split(","))
