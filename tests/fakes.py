@@ -60,6 +60,8 @@ class SquarePredict:
     ----------
     asked : list of Request
         Every question.
+    scores : tuple of float
+        The predicted IoUs, descending.
     error : Exception or None
         Raised instead of an answer.
     may_answer : Event
@@ -69,6 +71,7 @@ class SquarePredict:
     def __init__(self) -> None:
         self.device = "cpu (1 thread)"
         self.asked: list[Request] = []
+        self.scores = (0.91, 0.8, 0.5)
         self.error: Exception | None = None
         self.may_answer = Event()
         self.may_answer.set()
@@ -84,7 +87,7 @@ class SquarePredict:
         return Prediction.of_masks(
             request=request,
             masks=masks,
-            iou_predictions=np.array([0.91, 0.8, 0.5][: len(masks)], np.float32),
+            iou_predictions=np.array(self.scores[: len(masks)], np.float32),
             low_res_masks=np.zeros((len(masks), 4, 4), np.float32),
             object_score=1.0,
         )

@@ -13,8 +13,9 @@ from napari_sam2.controller import Controller
 from napari_sam2.errors import PromptError, WeightsError
 from napari_sam2.layers.create import ensure_layers
 from napari_sam2.layers.image_source import ImageSource
-from napari_sam2.layers.mask_writer import MaskWriter
+from napari_sam2.layers.kept_document import open_document
 from napari_sam2.layers.prompt_layers import PromptLayers
+from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.prompts import Prompts
 from napari_sam2.session.results import Prediction
 from tests.fakes import HeldRunner, SquarePredict
@@ -46,7 +47,9 @@ class Desk:
         self.controller.refresh()
 
     def count(self, label: int, plane: int = 2) -> int:
-        return int(np.count_nonzero(self.objects.data[plane] == label))
+        """Count the object's pixels: of the one at work where it is drawn, else as it is kept."""
+        layer = self.mask if label == self.controller.object_id else self.objects
+        return int(np.count_nonzero(layer.data[plane] == label))
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def desk() -> Iterator[Desk]:
     controller.failed.connect(failed)
     controller.noted.connect(noted)
     controller.committed.connect(committed)
-    controller.attach(prompts, MaskWriter(layers.objects))
+    controller.attach(prompts, open_document(layers, lambda: (1, 2)))
     yield Desk(
         viewer, image, *layers, prompts, predict, runner, controller, failed, noted, committed
     )
@@ -84,7 +87,8 @@ def test_a_click_gives_a_mask(desk: Desk) -> None:
     desk.click(10, 20)
     desk.runner.finish()
     assert desk.count(1) == 49
-    assert desk.objects.data[2, 7:14, 17:24].all()
+    assert desk.mask.data[2, 7:14, 17:24].all()
+    assert not desk.objects.data.any()
     assert desk.predict.asked[-1].prompts == Prompts(((10, 20),), (1,))
     assert desk.predict.asked[-1].plane == (2,)
 
@@ -117,10 +121,10 @@ def test_a_stale_answer_is_dropped(desk: Desk) -> None:
     desk.click(10, 20)
     desk.points.data = [[2, 30, 40]]
     desk.runner.finish()
-    assert not desk.objects.data.any()
+    assert not desk.mask.data.any()
     desk.runner.finish()
-    assert desk.objects.data[2, 30, 40] == 1
-    assert desk.objects.data[2, 10, 20] == 0
+    assert desk.mask.data[2, 30, 40] == 1
+    assert desk.mask.data[2, 10, 20] == 0
 
 
 def test_going_back_to_the_running_request_needs_no_second_run(desk: Desk) -> None:
@@ -138,7 +142,7 @@ def test_removing_the_last_point_clears_the_mask(desk: Desk) -> None:
     desk.runner.finish_all()
     desk.points.remove([0])
     desk.runner.finish_all()
-    assert not desk.objects.data.any()
+    assert not desk.mask.data.any()
 
 
 def test_cycling_shows_every_candidate_and_runs_nothing(desk: Desk) -> None:
@@ -168,12 +172,16 @@ def test_commit_keeps_the_mask_and_begins_the_next_object(desk: Desk) -> None:
     desk.controller.commit()
     assert desk.controller.object_id == 2
     assert len(desk.points.data) == 0
-    assert desk.controller.prediction is None
+    assert desk.controller.answer is None
+    assert not desk.mask.data.any()
     desk.committed.assert_called_once_with(1)
     desk.runner.finish_all()
     assert desk.count(1) == 49
     desk.click(14, 20)
     desk.runner.finish_all()
+    assert desk.count(1) == 49
+    assert desk.count(2) == 49
+    desk.controller.commit()
     assert desk.count(1) == 49
     assert desk.count(2) == 49 - 21  # three of seven rows belong to the first
     assert desk.predict.asked[-1].object_id == 2
@@ -191,12 +199,13 @@ def test_commit_waits_for_the_mask_of_the_last_click(desk: Desk) -> None:
     assert desk.controller.object_id == 2
 
 
-def test_clear_takes_back_a_waiting_commit(desk: Desk) -> None:
+def test_cancel_takes_back_a_waiting_commit(desk: Desk) -> None:
     desk.click(10, 20)
     desk.controller.commit()
-    desk.controller.clear()
+    desk.controller.cancel()
     desk.runner.finish_all()
     desk.committed.assert_not_called()
+    assert not desk.mask.data.any()
     assert not desk.objects.data.any()
 
 
@@ -226,12 +235,12 @@ def test_an_object_of_another_plane_is_committed_too(desk: Desk) -> None:
     assert desk.count(1) == 49
 
 
-def test_clear_removes_prompts_and_mask_at_once(desk: Desk) -> None:
+def test_cancel_removes_prompts_and_mask_at_once(desk: Desk) -> None:
     desk.click(10, 20)
     desk.runner.finish_all()
-    desk.controller.clear()
+    desk.controller.cancel()
     assert len(desk.points.data) == 0
-    assert not desk.objects.data.any()
+    assert not desk.mask.data.any()
     desk.runner.finish_all()
     desk.click(10, 20)
     desk.runner.finish_all()
@@ -259,19 +268,24 @@ def test_hiding_and_showing_the_image_keeps_the_chosen_candidate(desk: Desk) -> 
     desk.controller.refresh()
     desk.runner.finish_all()
     assert desk.count(1) == 81
-    assert desk.controller.prediction is not None
-    assert desk.controller.prediction.chosen == 1
+    assert desk.controller.answer is not None
+    assert desk.controller.answer.chosen == 1
 
 
 def test_the_brush_of_the_user_survives_a_look_at_another_plane(desk: Desk) -> None:
     """micro-sam issue 995: edits were lost."""
     desk.click(10, 20)
     desk.runner.finish_all()
-    desk.objects.data[2, 10, 20] = 0
+    desk.mask.data_setitem((np.array([2]), np.array([10]), np.array([20])), 0)
     desk.show_plane(3)
     desk.runner.finish_all()
     desk.show_plane(2)
     desk.runner.finish_all()
+    assert desk.count(1) == 48
+    desk.click(11, 20)
+    desk.runner.finish_all()
+    assert desk.count(1) == 48
+    desk.controller.commit()
     assert desk.count(1) == 48
 
 
@@ -304,7 +318,8 @@ def test_choosing_another_model_cancels_a_download_that_nobody_waits_for(desk: D
     assert desk.runner.cancelled == 1
     desk.runner.finish_all()
     assert desk.predict.asked[-1].model == "tiny"
-    assert desk.controller.prediction is not None
+    assert desk.controller.answer is not None
+    assert desk.controller.answer.model == "tiny"
 
 
 def test_going_back_to_the_model_whose_download_was_cancelled_starts_it_again(desk: Desk) -> None:
@@ -319,7 +334,6 @@ def test_going_back_to_the_model_whose_download_was_cancelled_starts_it_again(de
     desk.runner.finish()
     desk.failed.assert_not_called()
     assert [request.model for request in desk.predict.asked[1:]] == ["large", "large"]
-    assert desk.controller.prediction is not None
     assert not desk.runner.busy
 
 
@@ -377,13 +391,18 @@ def test_what_is_left_out_is_noted(desk: Desk) -> None:
     assert desk.noted.call_args.args[0].startswith("1 point beyond")
 
 
-def test_attaching_again_draws_again(desk: Desk) -> None:
+def test_attaching_again_goes_on_where_it_was(desk: Desk) -> None:
     desk.click(10, 20)
     desk.runner.finish_all()
-    fresh = desk.viewer.add_labels(np.zeros((5, 40, 60), np.int32))
-    desk.controller.attach(desk.prompts, MaskWriter(fresh))
+    desk.controller.cycle()
+    document = desk.controller.document
+    assert document is not None
+    desk.controller.detach()
+    assert desk.controller.object_id is None
+    desk.controller.attach(desk.prompts, document)
     desk.runner.finish_all()
-    assert np.count_nonzero(fresh.data) == 49
+    assert np.count_nonzero(desk.mask.data) == 81
+    assert desk.controller.can_commit
 
 
 def test_after_detach_prompts_are_not_heard(desk: Desk) -> None:
@@ -398,24 +417,203 @@ def test_an_answer_that_comes_after_close_changes_nothing(desk: Desk) -> None:
     desk.runner.finish()
     desk.click(10, 20)
     heard = Mock()
-    desk.controller.prediction_changed.connect(heard)
+    desk.controller.answered.connect(heard)
     desk.controller.stage_changed.connect(heard)
     desk.controller.close()
     desk.runner.finish()
     heard.assert_not_called()
-    assert not desk.objects.data.any()
+    assert not desk.mask.data.any()
     desk.click(12, 20)
     assert not desk.runner.busy
 
 
-def test_the_shown_prediction_carries_its_question(desk: Desk) -> None:
-    seen: list[Prediction | None] = []
-    desk.controller.prediction_changed.connect(seen.append)
+def test_an_answer_tells_what_it_cost(desk: Desk) -> None:
+    seen: list[Prediction] = []
+    desk.controller.answered.connect(seen.append)
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    assert seen[-1].request == desk.predict.asked[-1]
+
+
+def test_a_correction_starts_from_the_chosen_candidate(desk: Desk) -> None:
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].prompts.mask_prompt is None
+    desk.controller.cycle()
+    answer = desk.controller.answer
+    assert answer is not None
+    desk.click(11, 21)
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].prompts.mask_prompt == answer.logits[1]
+    desk.points.remove([0])  # no correction of that any more
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].prompts.mask_prompt is None
+
+
+def test_undo_and_redo_run_no_model(desk: Desk) -> None:
+    for x in (20, 30):
+        desk.click(10, x)
+        desk.runner.finish_all()
+    desk.controller.commit()
+    desk.runner.finish_all()
+    runs = desk.runner.started
+    desk.controller.undo()
+    assert desk.count(1) == 49
+    assert not desk.objects.data.any()
+    assert [tuple(point) for point in desk.points.data] == [(2, 10, 20), (2, 10, 30)]
+    desk.controller.undo()
+    assert len(desk.points.data) == 1
+    assert desk.count(1) == 49
+    desk.controller.undo()
+    assert not desk.mask.data.any()
+    for _ in range(3):
+        desk.controller.redo()
+    assert desk.objects.data[2, 7:14, 17:24].all()
+    assert desk.controller.object_id == 2
+    assert desk.runner.started == runs
+
+
+def test_undo_shows_where_it_was(desk: Desk) -> None:
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.show_plane(4)
+    desk.runner.finish_all()
+    desk.controller.undo()
+    assert desk.viewer.dims.point[0] == 4  # plane 2, 2 apart
+    assert not desk.mask.data.any()
+    assert "nothing" not in str(desk.noted.call_args)
+    desk.controller.undo()
+    assert "nothing to undo" in desk.noted.call_args.args[0]
+
+
+def test_an_answer_taken_back_while_it_was_made_is_dropped(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.click(10, 20)
+    desk.controller.undo()
+    desk.runner.finish_all()
+    assert not desk.mask.data.any()
+    desk.controller.redo()
+    desk.runner.finish_all()
+    assert desk.count(1) == 49
+
+
+def test_not_live_asks_when_told(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.controller.live = False
+    desk.click(10, 20)
+    assert not desk.runner.busy
+    assert "Not live" in desk.noted.call_args.args[0]
+    desk.controller.predict()
+    desk.runner.finish_all()
+    assert desk.count(1) == 49
+
+
+@pytest.mark.parametrize(("rule", "count"), [("best", 49), ("largest", 81), ("smallest", 25)])
+def test_the_rule_chooses_the_first_candidate(desk: Desk, rule, count: int) -> None:
+    desk.controller.rule = rule
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    assert desk.count(1) == count
+
+
+def test_the_same_scale_as_the_last_object(desk: Desk) -> None:
+    desk.controller.rule = "same"
     desk.click(10, 20)
     desk.runner.finish_all()
     desk.controller.cycle()
-    first, second = seen[-2:]
-    assert first is not None
-    assert second is not None
-    assert (first.chosen, second.chosen) == (0, 1)
-    assert first.request == second.request == desk.predict.asked[-1]
+    desk.controller.commit()
+    desk.click(30, 40)
+    desk.runner.finish_all()
+    assert desk.count(2) == 81
+
+
+def test_each_shape_becomes_an_object(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.controller.each_shape = True
+    for x in (4, 20, 40):
+        desk.shapes.add_rectangles([np.array([[2, 9, x + 5], [2, 9, x], [2, 3, x], [2, 3, x + 5]])])
+    desk.runner.finish_all()
+    assert [desk.count(label) for label in (1, 2, 3)] == [30, 30, 30]
+    assert desk.shapes.nshapes == 0
+    assert desk.controller.object_id == 4
+    desk.controller.undo()
+    assert desk.shapes.nshapes == 1
+    desk.runner.finish_all()
+
+
+def test_a_kept_object_is_opened_again_with_its_prompts(desk: Desk) -> None:
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.controller.cycle()
+    desk.controller.commit()
+    desk.runner.finish_all()
+    desk.show_plane(4)
+    desk.runner.finish_all()
+    runs = desk.runner.started
+    desk.controller.reopen(1)
+    assert desk.viewer.dims.point[0] == 4
+    assert desk.count(1) == 81
+    assert not desk.objects.data.any()
+    assert [tuple(point) for point in desk.points.data] == [(2, 10, 20)]
+    desk.runner.finish_all()
+    assert desk.runner.started <= runs + 1  # the plane is embedded ahead; nothing is predicted
+    assert desk.count(1) == 81
+    desk.controller.cancel()
+    assert desk.count(1) == 81
+    assert not desk.mask.data.any()
+
+
+def test_a_label_of_another_layer_is_refined(desk: Desk) -> None:
+    theirs = np.zeros((5, 80, 120), np.uint8)
+    theirs[2, 20:40, 40:60] = 7
+    layer = desk.viewer.add_labels(theirs, scale=(2, 0.25, 0.25), translate=(0, 9.875, 19.875))
+    layer.selected_label = 7
+    desk.controller.use_label(layer)
+    assert desk.mask.data[2, 10:20, 20:30].all()
+    assert np.count_nonzero(desk.mask.data) == 100
+    desk.click(12, 22)
+    desk.runner.finish_all()
+    start = desk.predict.asked[-1].prompts.mask_prompt
+    assert start == PackedMask.of(desk_square(10, 20, 10))
+    assert (theirs == 7).sum() == 400
+
+
+def desk_square(y: int, x: int, side: int) -> np.ndarray:
+    mask = np.zeros((40, 60), bool)
+    mask[y : y + side, x : x + side] = True
+    return mask
+
+
+def test_a_fall_of_the_score_is_said(desk: Desk) -> None:
+    """Untuned models get worse with more corrections: the earlier mask must stay at hand."""
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.predict.scores = (0.5, 0.4, 0.3)
+    desk.click(12, 20)
+    desk.runner.finish_all()
+    assert "0.50 after 0.91" in desk.noted.call_args.args[0]
+
+
+def test_painting_the_objects_by_hand_is_a_step(desk: Desk) -> None:
+    desk.runner.finish_all()
+    where = (np.array([2, 2]), np.array([5, 5]), np.array([6, 7]))
+    desk.objects.data_setitem(where, 1)
+    assert desk.controller.can_commit
+    desk.controller.commit()
+    document = desk.controller.document
+    assert document is not None
+    assert document.state.objects[1].area == 2
+    desk.controller.undo()
+    desk.controller.undo()
+    assert not desk.objects.data.any()
+
+
+def test_other_data_in_the_layer_of_objects_are_taken_on(desk: Desk) -> None:
+    desk.runner.finish_all()
+    data = np.zeros((5, 40, 60), np.int32)
+    data[1, 3:5, 3:5] = 9
+    desk.objects.data = data
+    document = desk.controller.document
+    assert document is not None
+    assert document.state.objects[9].area == 4
+    assert desk.controller.object_id == 10

@@ -38,6 +38,16 @@ def displayed_plane(layer: Layer, dims: Dims) -> Plane:
     return Plane(plane.axes, _index_at(layer, plane, dims))
 
 
+def world_of_plane(layer: Layer, plane: Plane, dims: Dims) -> dict[int, float]:
+    """Give where the sliders must stand for a plane of a layer to be on screen: by world axis."""
+    position = np.zeros(layer.ndim)
+    position[list(plane.hidden_axes)] = plane.index
+    rescale = _units_ratio(layer.units, getattr(dims, "units", None) or layer.units)
+    world = np.array(_scaled(layer.data_to_world(position), rescale), np.float64)
+    offset = dims.ndim - layer.ndim
+    return {axis + offset: float(world[axis]) for axis in plane.hidden_axes}
+
+
 def map_positions(source: Layer, target: Layer, positions: ArrayLike) -> NDArray[np.float64]:
     """Carry positions from one layer's data over the world into another's: (N, D) to (N, D')."""
     rescale = _units_ratio(source.units, target.units)

@@ -13,6 +13,7 @@ from napari_sam2.session.prompts import POSITIVE
 
 POLARITY = "polarity"
 _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever its name
+_NEW = "is_new"
 _POINT_PIXELS = (18, 26)  # smallest and largest diameter on screen
 _BORDER = 0.05  # of a point's diameter: napari draws it outside, where it would clog a thin symbol
 _EDGE_FRACTION = 1 / 250  # width of a shape's edge, in longest sides of the image
@@ -82,6 +83,11 @@ def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
     return OurLayers(*reversed(found))
 
 
+def no_longer_new(layer: Layer) -> bool:
+    """Tell once whether a layer has just been made, and is empty without a look at its data."""
+    return bool(layer.metadata[_OURS].pop(_NEW, False))
+
+
 def _find(viewer: ViewerModel, image: Image, content: str) -> Layer | None:
     """Find by the image's own mark; else take what was made for an image of its name, now gone."""
     fitting = [layer for layer in viewer.layers if _fits(layer, image, content)]
@@ -115,7 +121,7 @@ def _shape(image: Image) -> tuple[int, ...]:
 
 def _lying_on(image: Image, content: str) -> dict[str, Any]:
     """Give the arguments that place a new layer exactly on an image, and mark it as ours."""
-    mark = {"image": str(image.unique_id), "name": image.name, "content": content}
+    mark = {"image": str(image.unique_id), "name": image.name, "content": content, _NEW: True}
     return {
         "name": f"{image.name}: {content}",
         "metadata": {_OURS: mark},

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_sam2.errors import PromptError
-from napari_sam2.layers.axes import displayed_plane
+from napari_sam2.layers.axes import displayed_plane, world_of_plane
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import PlaneImage
 
@@ -45,6 +45,32 @@ class ImageSource:
         """The chosen image."""
         return self._image
 
+    @property
+    def plane(self) -> Plane:
+        """The plane on screen.
+
+        Raises
+        ------
+        PromptError
+            If there is no image, or no whole plane of it is on screen.
+        """
+        if self._image is None:
+            raise PromptError("Segmenting needs an image, got none. Open one and choose it here.")
+        return displayed_plane(self._image, self._dims)
+
+    def show(self, plane: Plane) -> None:
+        """Move the sliders to a plane; seen from another side, the axes are rolled as well."""
+        if self._image is None:
+            return
+        offset = self._dims.ndim - self._image.ndim  # layers share the last axes of the world
+        shown = tuple(axis + offset for axis in plane.axes)
+        if self._dims.ndisplay != 2 or tuple(self._dims.displayed) != shown:
+            hidden = (axis for axis in range(self._dims.ndim) if axis not in shown)
+            self._dims.ndisplay = 2
+            self._dims.order = (*hidden, *shown)
+        for axis, point in world_of_plane(self._image, plane, self._dims).items():
+            self._dims.set_point(axis, point)
+
     def select(self, image: Image | None) -> None:
         """Choose the image to read, or none."""
         if image == self._image:
@@ -64,9 +90,8 @@ class ImageSource:
         PromptError
             If there is no image, or no whole plane of it is on screen.
         """
-        if self._image is None:
-            raise PromptError("Segmenting needs an image, got none. Open one and choose it here.")
-        plane = displayed_plane(self._image, self._dims)
+        plane = self.plane
+        assert self._image is not None
         data = _finest_level(self._image)
         pixels = PlaneImage(
             key=(str(self._image.unique_id), id(data), self._version, plane.axes, plane.index),

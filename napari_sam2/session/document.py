@@ -71,8 +71,9 @@ class Document:
         self, labels: LabelStore, state: State | None = None, max_bytes: int = MAX_BYTES
     ) -> None:
         self.policy: Policy = "keep"
-        self.cleanup = Cleanup()
         self.labels = labels
+        self._cleanup = Cleanup()
+        self._max_bytes = max_bytes
         self._history = History(State(AtWork(1)) if state is None else state, max_bytes)
 
     @property
@@ -84,6 +85,17 @@ class Document:
     def at_work(self) -> AtWork:
         """The object at work."""
         return self.state.at_work
+
+    @property
+    def cleanup(self) -> Cleanup:
+        """What tidies the model's masks."""
+        return self._cleanup
+
+    @cleanup.setter
+    def cleanup(self, cleanup: Cleanup) -> None:
+        if cleanup != self._cleanup:
+            self._cleanup = cleanup
+            self.changed.emit(self.state)
 
     @property
     def undo_title(self) -> str:
@@ -238,8 +250,11 @@ class Document:
             record = self._record(object_id)
         before = record.work or AtWork(object_id)
         masks = masks_of(self.labels, record, axes)
+        shown = {p: PackedMask(work.shape) for p, work in before.planes.items() if p.axes == axes}
         planes = {
-            plane: self._reopened(before.planes.get(plane), mask) for plane, mask in masks.items()
+            plane: self._reopened(before.planes.get(plane), mask)
+            for plane, mask in {**shown, **masks}.items()
+            if mask or before.planes[plane].answer is not None
         }
         at_work = AtWork(object_id, before.prompts, planes, Original(record, masks))
         self._change_pixels(
@@ -272,15 +287,10 @@ class Document:
             raise PromptError("Merging needs two objects or more. Select them in the table.")
         target, others = records[0].object_id, records[1:]
         edits = [edit for record in others if (edit := relabel_edit(self.labels, record, target))]
-        works = [record.work for record in records if record.work is not None]
-        prompts = PlacedPrompts(
-            tuple(point for work in works for point in work.prompts.points),
-            tuple(shape for work in works for shape in work.prompts.shapes),
-        )
         merged = replace(
             united(records, target),
             area=records[0].area,  # the edits bring the others'
-            work=AtWork(target, prompts) if works else None,
+            work=None,  # no model was asked about the whole
         )
         self._change_pixels(
             f"merge {len(records)} objects", edits, self.at_work, {target: merged}, drop=others
@@ -325,6 +335,11 @@ class Document:
             state = account(self.state, edits)
             self._history.push(Step("paint", tuple(edits), plane), state)
             self._tell(edits)
+
+    def restart(self, state: State) -> None:
+        """Take on another state, of labels that have become others; nothing can be undone."""
+        self._history = History(state, self._max_bytes)
+        self.changed.emit(state)
 
     def replace_objects(self, state: State, edits: Sequence[PixelEdit], title: str) -> None:
         """Make edits and take on a state that goes with them, as one step."""

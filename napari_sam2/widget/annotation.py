@@ -1,18 +1,21 @@
-"""Everything that lives as long as one image is annotated."""
+"""Everything that lives as long as one image is annotated in the panel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 
 from napari.components import ViewerModel
 from napari.layers import Layer
 
 from napari_sam2.controller import Controller
-from napari_sam2.layers.create import OurLayers
-from napari_sam2.layers.mask_writer import MaskWriter
+from napari_sam2.errors import PromptError
+from napari_sam2.layers.create import OurLayers, no_longer_new
+from napari_sam2.layers.image_source import ImageSource
+from napari_sam2.layers.kept_document import open_document
 from napari_sam2.layers.prompt_layers import PromptLayers
 from napari_sam2.layers.tools import Tools
-from napari_sam2.widget.keys import KeyBindings
+from napari_sam2.widget.keys import KeyBindings, Keys
 
 
 class Annotation:
@@ -24,42 +27,67 @@ class Annotation:
         The viewer, or napari's proxy of it.
     layers : OurLayers
         In the viewer.
+    source : ImageSource
+        Reads the image that they belong to.
     controller : Controller
         Is attached here, and detached by `close`.
+    actions : mapping of str to callable
+        What keys start beside what this knows of itself.
+    keys : mapping of str to str
+        The key of each action.
 
-    Raises
-    ------
-    PromptError
-        If the layer of objects has no room for another label.
+    Attributes
+    ----------
+    layers : OurLayers
+        As given.
+    document : Document
+        Of the layer of objects; outlives this.
+    tools : Tools
+        What a click does.
+    keys : KeyBindings
+        May be bound anew.
     """
 
-    def __init__(self, viewer: ViewerModel, layers: OurLayers, controller: Controller) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        layers: OurLayers,
+        source: ImageSource,
+        controller: Controller,
+        actions: Mapping[str, Callable[[], None]],
+        keys: Keys,
+    ) -> None:
         self.layers = layers
-        self._controller = controller
-        writer = MaskWriter(layers.objects)  # first: it may refuse, and nothing is connected yet
+        self._source, self._controller = source, controller
+        self._closing = ExitStack()
+        self.document = open_document(layers, self._axes)
         self._prompts = PromptLayers(layers.points, layers.shapes)
+        self._closing.callback(self._prompts.close)
+        are_new = [no_longer_new(layer) for layer in (layers.points, layers.shapes)]
+        if any(are_new):  # what the user deleted is made again
+            self._prompts.restore(self.document.at_work.prompts)
         self.tools = Tools(viewer, self._prompts)
-        self._keys = KeyBindings(self._actions())
-        self._keys.bind([viewer, *layers])
-        controller.attach(self._prompts, writer)
+        self._closing.callback(self.tools.close)
+        self.keys = KeyBindings({**actions, **self._actions()}, keys)
+        self._closing.callback(self.keys.close)
+        self.keys.bind([viewer, *layers])
+        controller.attach(self._prompts, self.document)
+        self._closing.callback(controller.detach)
 
     def uses(self, layer: Layer) -> bool:
         """Tell whether a layer is one of ours."""
         return any(layer == ours for ours in self.layers)
 
     def close(self) -> None:
-        """Disconnect; the layers stay as they are."""
-        self._controller.detach()
-        self._keys.close()
-        self.tools.close()
-        self._prompts.close()
+        """Disconnect; the layers of prompts and objects stay as they are."""
+        self._closing.close()
 
     def _actions(self) -> dict[str, Callable[[], None]]:
-        return {
-            "polarity": self.tools.toggle_polarity,
-            "tool": self.tools.toggle_box,
-            "next_candidate": self._controller.cycle,
-            "previous_candidate": lambda: self._controller.cycle(-1),
-            "commit": self._controller.commit,
-            "cancel": self._controller.clear,
-        }
+        return {"polarity": self.tools.toggle_polarity, "tool": self.tools.next_tool}
+
+    def _axes(self) -> tuple[int, int]:
+        try:
+            return self._source.plane.axes
+        except PromptError:  # in 3-D, or after the panel was closed
+            ndim = self.layers.mask.ndim
+            return ndim - 2, ndim - 1

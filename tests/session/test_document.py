@@ -281,7 +281,7 @@ def test_a_label_from_elsewhere_is_begun_from(desk: Desk) -> None:
     assert (desk.data[1] == square(2, 2)).all()
 
 
-def test_merging_makes_one_object_with_all_prompts(desk: Desk) -> None:
+def test_merging_makes_one_object(desk: Desk) -> None:
     for y in (0, 4, 8):
         desk.keep(square(y, y))
     desk.document.rename(3, "third")
@@ -289,8 +289,7 @@ def test_merging_makes_one_object_with_all_prompts(desk: Desk) -> None:
     record = desk.document.state.objects[1]
     assert set(desk.document.state.objects) == {1, 2}
     assert (record.area, record.name) == (18, "third")
-    assert record.work is not None
-    assert len(record.work.prompts.points) == 2
+    assert record.work is None
     assert (desk.data[1] == square(0, 0) + 2 * square(4, 4) + square(8, 8)).all()
 
 

@@ -1,0 +1,80 @@
+"""Keeps the document of an image with its layer of objects, so that a closed panel loses nothing.
+
+The layer's metadata is the only place that lives exactly as long as the layer. Other plugins copy
+it and write it into files, so what is put there is a word that carries the document with it: to
+everyone else it is text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Labels
+
+from napari_sam2.layers.create import OurLayers, no_longer_new
+from napari_sam2.layers.mask_preview import Axes, MaskPreview
+from napari_sam2.layers.mask_writer import LabelLayer
+from napari_sam2.session.document import Document
+from napari_sam2.session.objects import AtWork, State
+from napari_sam2.session.records import records_of
+
+_KEY = "napari_sam2_document"
+
+
+class _Keepsake(str):
+    """A word that carries a document, and who draws its mask."""
+
+    pixels: LabelLayer
+    document: Document
+    preview: MaskPreview | None
+
+    def __deepcopy__(self, _memo: Any) -> str:
+        return str(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)
+
+
+def open_document(layers: OurLayers, axes: Axes) -> Document:
+    """Give the document of an image's layers; the first time, one of what is drawn in them.
+
+    From then on it learns of everything that is painted, whether a panel is open or not.
+
+    Parameters
+    ----------
+    layers : OurLayers
+        Of the image.
+    axes : callable
+        Gives the data axes of the rows and columns on screen.
+    """
+    kept = _keepsake_of(layers.objects)
+    preview = kept.preview
+    is_empty = no_longer_new(layers.mask)
+    if preview is None or preview.layer != layers.mask:
+        if preview is not None:
+            preview.close()
+        preview = MaskPreview(layers.mask, kept.document, axes, is_empty=is_empty)
+        kept.preview = preview
+    preview.axes = axes
+    return kept.document
+
+
+def _keepsake_of(layer: Labels) -> _Keepsake:
+    kept = layer.metadata.get(_KEY)
+    if isinstance(kept, _Keepsake) and kept.pixels.layer == layer:
+        return kept  # else it was copied with another layer's metadata
+    kept = _Keepsake("the objects of SAM 2")
+    kept.pixels = LabelLayer(layer)
+    kept.document = Document(kept.pixels, _state_of(layer, is_empty=no_longer_new(layer)))
+    kept.preview = None
+    kept.pixels.painted.connect(kept.document.record_paint)
+    kept.pixels.replaced.connect(lambda: kept.document.restart(_state_of(layer)))
+    layer.metadata[_KEY] = kept
+    return kept
+
+
+def _state_of(layer: Labels, *, is_empty: bool = False) -> State:
+    """Give the state of labels of which nothing else is known."""
+    objects = {} if is_empty else records_of(layer.data)
+    highest = max(objects, default=0)
+    return State(AtWork(highest + 1), objects, highest=highest)
