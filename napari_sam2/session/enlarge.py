@@ -72,13 +72,13 @@ class _Taps:
     def around(cls, first: int, last: int, size: int, length: int) -> _Taps:
         """Take all of `length` pixels that the coarse ones from first to last, of `size`, reach."""
         ratio = length / size
-        start = max(0, math.floor((first - 0.5) * ratio) - 1) if first > 0 else 0
-        stop = min(length, math.ceil((last + 1.5) * ratio) + 1) if last < size - 1 else length
+        start = max(0, math.floor((first - 0.5) * ratio) - 1)
+        stop = min(length, math.ceil((last + 1.5) * ratio) + 1)
         # A product and a sum with one rounding, from integers that doubles hold exactly.
         scale = np.float64(np.float32(size) / np.float32(length))
-        at = (scale * (np.arange(start, stop) + 0.5) - 0.5).astype(np.float32).clip(min=0)
+        at = (scale * (np.arange(start, stop) + 0.5) - 0.5).astype(np.float32)
         before = np.minimum(at.astype(np.intp), size - 1)
-        weight = (at - before.astype(np.float32)).clip(0, 1)
+        weight = (at - before.astype(np.float32)).clip(0, 1)  # at may lie outside by half a pixel
         return cls(start, before, np.minimum(before + 1, size - 1), weight)
 
 

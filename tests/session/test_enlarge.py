@@ -61,7 +61,7 @@ def test_any_sizes_agree() -> None:
         np.testing.assert_array_equal(positive_mask(logits, (height, width)).to_array(), wanted)
 
 
-@pytest.mark.parametrize("shape", [(512, 512), (300, 777), (96, 1000)])
+@pytest.mark.parametrize("shape", [(448, 448), (640, 480), (320, 672), (40, 48)])
 def test_only_values_that_round_to_nothing_may_differ_on_any_processor(
     shape: tuple[int, int],
 ) -> None:
