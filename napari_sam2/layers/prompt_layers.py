@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Points, Shapes
 from psygnal import Signal
 
+from napari_sam2.layers.drawn_shapes import DONE, DrawnShapes, as_floats
 from napari_sam2.layers.placed import OnPlane, PlacedReader
 from napari_sam2.layers.polarity import (
     next_polarity,
     read_polarity,
-    repair_table,
     restyle,
     set_next_polarity,
     write_polarity,
 )
-from napari_sam2.session.objects import PlacedPoint, PlacedPrompts, PlacedShape
+from napari_sam2.session.objects import PlacedPoint, PlacedPrompts
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import POSITIVE, Prompts
-
-# napari also tells before each edit: "adding", "removing", "changing".
-_DONE = ("added", "removed", "changed")
 
 
 class PromptLayers:
@@ -51,22 +46,19 @@ class PromptLayers:
     def __init__(self, points: Points, shapes: Shapes) -> None:
         self.points, self.shapes = points, shapes
         self._reader = PlacedReader(points, shapes)
+        self._shapes = DrawnShapes(shapes)
         self._polarity = POSITIVE
         self._placed = PlacedPrompts()  # as they were last told
         self._is_quiet = False
-        self._drawn: int | None = None  # place of the shape whose drawing has not ended
         self._connections = (
             (points.events.data, self._on_points_changed),
             (points.events.features, self._on_features_changed),
             (points.events.feature_defaults, self._on_feature_defaults_changed),
-            (shapes.events.data, self._on_shapes_changed),
-            (shapes.events.features, self._on_features_changed),
-            (shapes.events.mode, self._on_mode_changed),
+            (self._shapes.changed, self._notice),
         )
         for event, slot in self._connections:
             event.connect(slot)
         restyle(points)
-        restyle(shapes)
         self.polarity = POSITIVE
         self._placed = self.capture()
 
@@ -78,31 +70,25 @@ class PromptLayers:
     @polarity.setter
     def polarity(self, value: int) -> None:
         set_next_polarity(self.points, value)
-        set_next_polarity(self.shapes, value)
+        self._shapes.set_next_polarity(value)
         self._set_polarity(value)
 
     def capture(self) -> PlacedPrompts:
         """Give all points and shapes, on all planes; a shape that is being drawn is left out."""
         points = zip(self.points.data, read_polarity(self.points), strict=True)
-        kinds, polarity = self.shapes.shape_type, read_polarity(self.shapes)
-        shapes = list(zip(kinds, self.shapes.data, polarity, strict=True))[: self._drawn]
         return PlacedPrompts(
-            tuple(PlacedPoint(_floats(position), int(value)) for position, value in points),
-            tuple(
-                PlacedShape(str(kind), tuple(map(_floats, vertices)), int(value))
-                for kind, vertices, value in shapes
-            ),
+            tuple(PlacedPoint(as_floats(position), int(value)) for position, value in points),
+            self._shapes.capture(),
         )
 
     def restore(self, placed: PlacedPrompts) -> None:
-        """Set the layers to what was captured; nothing is told, and the tools stay as they are."""
-        now = self.capture()
-        with self._quietly():
-            if placed.points != now.points:
-                self._set_points(placed.points)
-            if placed.shapes != now.shapes or self._drawn is not None:
-                self._set_shapes(placed.shapes)
-            self.polarity = self._polarity  # napari takes that of a point that it adds
+        """Set the layers to what was captured; nothing is told, and the tools stay as they are.
+
+        A shape that is being drawn may be finished, and is there then beside what was restored.
+        """
+        if placed.points != self.capture().points:
+            self._set_points(placed.points)
+        self._shapes.restore(placed.shapes)
         self._placed = self.capture()
 
     def read(
@@ -164,35 +150,21 @@ class PromptLayers:
         """Disconnect from the layers."""
         for event, slot in self._connections:
             event.disconnect(slot)
+        self._shapes.close()
 
     def _found(self, image: Image, plane: Plane) -> OnPlane:
         return self._reader.read(self.capture(), image, plane, plane.shape_of(image.data.shape))
 
     def _set_points(self, points: tuple[PlacedPoint, ...]) -> None:
-        self.points.selected_data = set()
-        self.points.data = np.array([p.position for p in points]).reshape(-1, self.points.ndim)
-        self.points.selected_data = set()  # napari selects the new ones
-        write_polarity(self.points, [p.polarity for p in points])
-        restyle(self.points)
-
-    def _set_shapes(self, shapes: tuple[PlacedShape, ...]) -> None:
-        self.shapes.selected_data = set()
-        self.shapes.data = []
-        if shapes:
-            self.shapes.add(
-                [np.array(shape.vertices) for shape in shapes],
-                shape_type=[shape.kind for shape in shapes],
-            )
-        write_polarity(self.shapes, [shape.polarity for shape in shapes])
-        restyle(self.shapes)
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        before, self._is_quiet = self._is_quiet, True
+        self._is_quiet = True
         try:
-            yield
+            self.points.selected_data = set()
+            self.points.data = np.array([p.position for p in points]).reshape(-1, self.points.ndim)
+            write_polarity(self.points, [p.polarity for p in points])
+            restyle(self.points)
+            set_next_polarity(self.points, self._polarity)  # napari took that of the last point
         finally:
-            self._is_quiet = before
+            self._is_quiet = False
 
     def _notice(self) -> None:
         """Tell if other prompts than before are there."""
@@ -207,20 +179,9 @@ class PromptLayers:
             self.polarity_changed.emit(value)
 
     def _on_points_changed(self, event: Any) -> None:
-        if event.action in _DONE and not self._is_quiet:
+        if event.action in DONE and not self._is_quiet:
             restyle(self.points)
             self._notice()
-
-    def _on_shapes_changed(self, event: Any) -> None:
-        if event.action == "adding":
-            self._drawn = self.shapes.nshapes
-        elif event.action in _DONE:
-            self._drawn = None
-            if not self._is_quiet:
-                with self._quietly():
-                    repair_table(self.shapes)
-                restyle(self.shapes)
-                self._notice()
 
     def _on_features_changed(self) -> None:
         if self._is_quiet:
@@ -228,21 +189,12 @@ class PromptLayers:
         if self.points.mode == "add":  # a point just placed would be shown in napari's blue
             self.points.selected_data = set()
         restyle(self.points)
-        restyle(self.shapes)
         self._notice()
 
     def _on_feature_defaults_changed(self) -> None:
         # napari takes the defaults of a point that the user selects.
         if not self._is_quiet:
             self._set_polarity(next_polarity(self.points))
-
-    def _on_mode_changed(self) -> None:
-        if not self._is_quiet:
-            set_next_polarity(self.shapes, self._polarity)  # boxes are always on the object
-
-
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
 
 
 def _note(found: OnPlane, each_shape: bool) -> str:
