@@ -59,6 +59,13 @@ KEYS = (
 )
 DEFAULT_KEYS: Keys = {key.action: key.key for key in KEYS}
 _MEANINGS = {key.action: key.meaning for key in KEYS}
+_QT_NAMES = {
+    "Return": "Enter",
+    "Del": "Delete",
+    "Ins": "Insert",
+    "PgUp": "PageUp",
+    "PgDown": "PageDown",
+}
 _AS_EVERYWHERE = ("undo", "redo")  # may have napari's own key for the same thing
 
 
@@ -86,6 +93,12 @@ def spelled(key: str) -> str:
     parts = coerce_keybinding(key).parts
     is_key = len(parts) == 1 and not parts[0].is_modifier_key()
     return str(parts[0]) if is_key else ""
+
+
+def from_qt(name: str) -> str:
+    """Give a key as napari spells it, from Qt's portable spelling; empty for what is none."""
+    modifiers, plus, key = name.rpartition("+")
+    return spelled(_swapped(f"{modifiers}{plus}{_QT_NAMES.get(key, key)}"))
 
 
 def problem_with(key: str, action: str, keys: Keys) -> str:
@@ -216,7 +229,7 @@ def _owner_of(name: str) -> str:
 
 def _menu_item(name: str) -> str:
     """Give the menu item that has a key: menus hear it before the canvas does."""
-    wanted = QKeySequence(_as_qt_spells(name))
+    wanted = QKeySequence(_swapped(name))
     for window in QApplication.topLevelWidgets():
         if isinstance(window, QMainWindow):
             for item in window.findChildren(QAction):
@@ -225,8 +238,8 @@ def _menu_item(name: str) -> str:
     return ""
 
 
-def _as_qt_spells(name: str) -> str:
-    """Qt calls the command key of a Mac Ctrl."""
+def _swapped(name: str) -> str:
+    """Qt calls a Mac's command key Ctrl and its control key Meta; napari does not."""
     if sys.platform != "darwin":
         return name
     return name.replace("Ctrl+", "_+").replace("Meta+", "Ctrl+").replace("_+", "Meta+")

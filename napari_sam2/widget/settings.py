@@ -9,12 +9,15 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from qtpy.QtCore import QStandardPaths
 
-RULES = ("best", "largest", "smallest", "same")
-POLICIES = ("keep", "replace", "empty")
+from napari_sam2.session.answers import RULES, Rule
+from napari_sam2.session.cleanup import Cleanup
+from napari_sam2.session.edits import Policy
+
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 MAX_PIXELS = 1_000_000  # of an island that may be dropped
 MAX_SMOOTH = 50
 
@@ -52,8 +55,8 @@ class Settings:
     """
 
     live: bool = True
-    rule: str = "best"
-    policy: str = "keep"
+    rule: Rule = "best"
+    policy: Policy = "keep"
     fill_holes: bool = False
     min_area: int = 0
     smooth: int = 0
@@ -63,6 +66,11 @@ class Settings:
     folded: tuple[str, ...] = ("classes", "files", "keys", "options")
     keys: Mapping[str, str] = field(default_factory=dict)
     export_folder: str = ""
+
+    @property
+    def cleanup(self) -> Cleanup:
+        """What is tidied of a mask before it is kept."""
+        return Cleanup(self.fill_holes, self.min_area, self.smooth)
 
     def with_folded(self, name: str, is_folded: bool) -> Settings:
         """Give the same settings with one group closed or open."""

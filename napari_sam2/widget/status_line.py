@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from napari.utils import progress
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtGui import QPainter, QPaintEvent
+from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam2.widget.look import BACKGROUND, BAR, delayed, wrapping_label
 
@@ -46,10 +47,13 @@ class StatusLine(QWidget):
         self._delay = delayed(self, _BUSY_AFTER_MS, self._bar.show)
         self._activity: progress | None = None
         self._kind = ""  # of the stage that the activity shows
+        self._detail = _ElidedLabel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
         layout.addWidget(self._text)
         layout.addWidget(self._bar)
+        layout.addWidget(self._detail)
 
     @property
     def text(self) -> str:
@@ -65,6 +69,23 @@ class StatusLine(QWidget):
         """Say what went wrong."""
         self._text.setStyleSheet(f"QLabel {{ color: {BACKGROUND}; }}")
         self._text.setText(text)
+
+    def show_detail(
+        self, model: str = "", device: str = "", embedding: str = "", seconds: float | None = None
+    ) -> None:
+        """Show quietly what computes, and how the last step went; what is empty is left out.
+
+        Parameters
+        ----------
+        model, device : str
+            Their names, for people.
+        embedding : str
+            Such as "embedding cached", "embedding computing" or "embedding ready".
+        seconds : float, optional
+            Time of the last step.
+        """
+        step = "" if seconds is None else _duration(seconds)
+        self._detail.setText(" · ".join(part for part in (model, device, embedding, step) if part))
 
     def show_stage(self, stage: str) -> None:
         """Show that the worker is busy with a stage; at rest if it is empty."""
@@ -108,6 +129,32 @@ class StatusLine(QWidget):
             self._activity.close()
             self._activity = None
         self._kind = ""
+
+
+class _ElidedLabel(QLabel):
+    """One line that ends in dots where there is no room; the tooltip has it all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setStyleSheet("QLabel { font-size: 10px; }")
+
+    def setText(self, text: str | None) -> None:  # noqa: N802
+        super().setText(text)
+        self.setToolTip(text)
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        painter.setOpacity(0.7)
+        metrics, room = self.fontMetrics(), self.contentsRect().adjusted(4, 0, 0, 0)
+        text = metrics.elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
+        painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter), text)
+        painter.end()
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 class _Nowhere:
