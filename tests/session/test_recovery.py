@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -61,6 +62,18 @@ def test_work_in_use_is_not_offered(tmp_path: Path) -> None:
     assert Recovery(tmp_path).find(FINGERPRINT) is None
     recovery.close()
     assert Recovery(tmp_path).find(FINGERPRINT) is not None
+
+
+def test_any_thread_may_write_and_another_may_close(tmp_path: Path) -> None:
+    recovery = Recovery(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(recovery.write, [snapshot(n) for n in range(1, 9)]))
+    assert Recovery(tmp_path).find(FINGERPRINT) is None
+    recovery.close()
+    rest = left_behind(tmp_path)
+    assert rest is not None
+    (last,) = rest.state.objects
+    assert same_content(rest, snapshot(last))
 
 
 def test_other_images_find_nothing(tmp_path: Path) -> None:
