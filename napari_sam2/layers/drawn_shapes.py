@@ -90,6 +90,8 @@ class DrawnShapes:
 
     def _settle(self) -> None:
         """Put shapes that wait into the layer, once nothing is being drawn."""
+        if self._drawn == self._layer.nshapes:  # a script has failed to add one
+            self._drawn, self._is_drawing = None, False
         if self._waiting is not None and not self._is_drawing:
             waiting, self._waiting = self._waiting, None
             with self._quietly():
