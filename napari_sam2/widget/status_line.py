@@ -60,6 +60,11 @@ class StatusLine(QWidget):
         """What the line says."""
         return str(self._text.text())
 
+    @property
+    def detail(self) -> str:
+        """What is below it."""
+        return str(self._detail.text())
+
     def say(self, text: str) -> None:
         """Say what is going on."""
         self._text.setStyleSheet("")

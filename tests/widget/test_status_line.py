@@ -59,3 +59,18 @@ def test_no_bar_spins_for_ever_when_the_next_stage_comes_while_one_is_made(
     assert line._activity.desc.endswith("Looking at the image ...")
     line.rest()
     assert set(napari_progress._all_instances) == before
+
+
+def test_the_detail_says_what_computes_and_how_long_it_took(line: StatusLine) -> None:
+    line.show_detail("micro", "cpu (2 threads)", "embedding cached", 0.0234)
+    assert line.detail == "micro · cpu (2 threads) · embedding cached · 23 ms"
+    line.show_detail("large", seconds=12.34)
+    assert line.detail == "large · 12.3 s"
+    line.show_detail()
+    assert line.detail == ""
+
+
+def test_a_long_detail_does_not_widen_the_dock(line: StatusLine) -> None:
+    before = line.minimumSizeHint().width()
+    line.show_detail("a model with a very long name, " * 9)
+    assert line.minimumSizeHint().width() == before
