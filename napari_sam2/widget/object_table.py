@@ -184,6 +184,7 @@ class ObjectTable(QWidget):
         """Leave out what has nothing to tell."""
         record = next(iter(state.objects.values()), None)
         self._view.setColumnHidden(PLANES, record is None or len(record.start) < 3)
+        self._view.set_digits(len(str(max(state.objects, default=1))))
         has_class = bool(state.classes)
         self._view.setColumnHidden(CLASS, not has_class)
         self._tag.setVisible(has_class)

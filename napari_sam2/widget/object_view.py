@@ -13,10 +13,13 @@ DELETE_KEYS = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 _ENTER_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _ROW = 22
 _HEIGHT = 200
-_WIDTHS = {ID: 40, CLASS: 62, SCORE: 33, AREA: 46, PLANES: 44}  # leaves 40 for the name in a dock
+_WIDTHS = {CLASS: 66, SCORE: 33, AREA: 46, PLANES: 44}  # the name has the rest
+_ID_WIDTH, _DIGIT_WIDTH = 22, 7  # the swatch and the margins, and each digit
 _STYLE = """
 QTableView { font-size: 11px; }
-QHeaderView::section { font-size: 10px; border: none; padding: 2px 4px; }
+QHeaderView::section { font-size: 10px; border: none; padding: 2px 3px; }
+QScrollBar:vertical { max-width: 8px; margin: 0px; }
+QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical { height: 0px; }
 QHeaderView::up-arrow, QHeaderView::down-arrow { width: 7px; }
 """
 
@@ -40,6 +43,7 @@ class ObjectView(QTableView):
     def __init__(self, model: SiftedModel) -> None:
         super().__init__()
         self.empty_text = ""
+        self._digits = 0
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -52,6 +56,7 @@ class ObjectView(QTableView):
         self.setMinimumHeight(_HEIGHT // 2)
         self.setStyleSheet(_STYLE)
         self._set_columns()
+        self.set_digits(2)
         self.setSortingEnabled(True)
         self.sortByColumn(ID, Qt.SortOrder.AscendingOrder)
 
@@ -64,6 +69,12 @@ class ObjectView(QTableView):
         selection = self.selectionModel()
         assert selection is not None
         return selection
+
+    def set_digits(self, digits: int) -> None:
+        """Make room for ids of so many digits, and no more: names need it."""
+        if digits != self._digits:
+            self._digits = digits
+            self.setColumnWidth(ID, _ID_WIDTH + _DIGIT_WIDTH * max(digits, 2))
 
     def redraw(self) -> None:
         """Draw what is in view, such as colours, which no model tells of."""

@@ -311,3 +311,11 @@ def test_the_toggle_asks_for_the_shown_plane_only(table: ObjectTable) -> None:
 def test_it_fits_a_narrow_dock(table: ObjectTable) -> None:
     assert table.minimumSizeHint().width() <= 280
     assert view(table).horizontalScrollBarPolicy() == Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+
+
+def test_long_ids_have_room(table: ObjectTable) -> None:
+    narrow = view(table).columnWidth(ID)
+    table.show_state(added(THREE, record(12_345)), color_of)
+    assert view(table).columnWidth(ID) > narrow
+    table.show_state(THREE, color_of)
+    assert view(table).columnWidth(ID) == narrow
