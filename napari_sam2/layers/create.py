@@ -14,9 +14,9 @@ from napari_sam2.session.prompts import POSITIVE
 POLARITY = "polarity"
 _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever its name
 _NEW = "is_new"
-_POINT_PIXELS = (18, 26)  # smallest and largest diameter on screen
-_BORDER = 0.05  # of a point's diameter: napari draws it outside, where it would clog a thin symbol
-_EDGE_FRACTION = 1 / 250  # width of a shape's edge, in longest sides of the image
+_POINT_FRACTION = 1 / 30  # diameter of a point, in longest sides of the image; see `ScreenSizes`
+_EDGE_FRACTION = 1 / 250  # width of a shape's edge, in the same
+_BORDER = 0.07  # width of a point's border, in its diameters
 
 
 class OurLayers(NamedTuple):
@@ -34,8 +34,9 @@ def create_points(image: Image) -> Points:
         ndim=image.ndim,
         features={POLARITY: np.empty(0, int)},
         feature_defaults={POLARITY: POSITIVE},
+        size=max(1.0, max(_shape(image)) * _POINT_FRACTION),
+        border_color="black",  # on bright objects as well
         border_width=_BORDER,
-        canvas_size_limits=_POINT_PIXELS,
         **_lying_on(image, "points"),
     )
 
@@ -48,7 +49,6 @@ def create_shapes(image: Image) -> Shapes:
         feature_defaults={POLARITY: POSITIVE},
         opacity=1,
         face_color="transparent",
-        edge_color="#ffc02e",
         edge_width=max(1.0, max(_shape(image)) * _EDGE_FRACTION),
         **_lying_on(image, "shapes"),
     )

@@ -51,7 +51,7 @@ def set_next_polarity(layer: Points | Shapes, value: int) -> None:
     defaults[POLARITY] = value
     layer.feature_defaults = defaults
     if isinstance(layer, Points):
-        layer.current_face_color = layer.current_border_color = COLOURS[value]
+        layer.current_face_color = COLOURS[value]
         layer.current_symbol = _SYMBOLS[value]
     else:
         shown = POSITIVE if layer.mode == "add_rectangle" else value
@@ -77,7 +77,7 @@ def restyle(layer: Points | Shapes) -> None:
         return
     colours = [COLOURS[value] for value in polarity]
     if isinstance(layer, Points):
-        layer.face_color = layer.border_color = colours  # thin: much of it is border
+        layer.face_color = colours
         layer.symbol = [_SYMBOLS[value] for value in polarity]
     else:
         layer.edge_color, layer.face_color = colours, [_FACES[value] for value in polarity]

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 from napari.components import ViewerModel
 from psygnal import Signal
 
-from napari_sam2.layers.edge_width import EdgeWidth
 from napari_sam2.layers.prompt_layers import PromptLayers
+from napari_sam2.layers.screen_sizes import ScreenSizes
 from napari_sam2.layers.shift_click import ShiftClick
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
 
@@ -57,7 +57,7 @@ class Tools:
         self._layers = viewer.layers
         self._prompts = prompts
         self._shift_click = ShiftClick(prompts)
-        self._edge_width = EdgeWidth(viewer, prompts.shapes)
+        self._sizes = ScreenSizes(viewer, prompts.points, prompts.shapes)
         self._events = (
             viewer.layers.selection.events.active,
             prompts.points.events.mode,
@@ -127,7 +127,7 @@ class Tools:
         for event in self._events:
             event.disconnect(self._on_layers_changed)
         self._prompts.polarity_changed.disconnect(self._on_layers_changed)
-        self._edge_width.close()
+        self._sizes.close()
         self._shift_click.close()
 
     def _on_layers_changed(self) -> None:

@@ -274,7 +274,7 @@ def test_the_tool_stays_when_prompts_are_restored(tools: Tools, prompts: PromptL
     assert (tools.tool, tools.polarity) == ("scribble", 1)
 
 
-def test_edges_are_as_thin_at_any_zoom(
+def test_points_and_edges_are_as_large_on_screen_at_any_zoom(
     viewer: ViewerModel, tools: Tools, prompts: PromptLayers
 ) -> None:
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
@@ -282,9 +282,22 @@ def test_edges_are_as_thin_at_any_zoom(
     for zoom in (1, 2, 20, 0.3):
         camera.zoom = zoom
         Mouse(prompts.shapes).drag((2, 5, 6), (2, 15, 26))
-        on_screen = np.array(prompts.shapes.edge_width) * 0.5 * zoom  # 0.5 is the layer's scale
-        assert on_screen.min() == on_screen.max()
-        assert 2 <= on_screen[0] <= 3.2
+        prompts.points.add((2, 5, 5))
+        pixels_per_step = 0.5 * zoom  # 0.5 is the layers' scale
+        assert set(np.round(prompts.shapes.edge_width, 6)) == {round(2.5 / pixels_per_step, 6)}
+        np.testing.assert_allclose(prompts.points.size, 22 / pixels_per_step)
+
+
+def test_a_little_zoom_draws_nothing_anew(
+    viewer: ViewerModel, tools: Tools, prompts: PromptLayers
+) -> None:
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    camera.zoom = 4
+    size = prompts.points.current_size
+    camera.zoom = 4.5
+    assert prompts.points.current_size == size
+    camera.zoom = 6
+    assert prompts.points.current_size < size
 
 
 def test_polarity_toggles(tools: Tools) -> None:
