@@ -15,7 +15,8 @@ from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.kept_document import open_document
 from napari_sam2.layers.prompt_layers import PromptLayers
 from napari_sam2.layers.tools import Tools
-from napari_sam2.widget.keys import KeyBindings, Keys
+from napari_sam2.widget.key_bindings import KeyBindings
+from napari_sam2.widget.keys import Keys
 
 
 class Annotation:

@@ -9,13 +9,14 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 from pytestqt.qtbot import QtBot
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QMainWindow
 
+from napari_sam2.widget.key_bindings import KeyBindings
 from napari_sam2.widget.keys import (
     COMMAND,
     DEFAULT_KEYS,
     KEYS,
-    KeyBindings,
     key_of,
     keys_with,
     problem_with,
@@ -187,7 +188,10 @@ def test_undo_on_naparis_key_is_for_undo_only() -> None:
 def test_a_key_of_a_menu_is_refused(qtbot: QtBot) -> None:
     window = QMainWindow()
     qtbot.addWidget(window)
-    window.menuBar().addMenu("&Tools").addAction("&Measure").setShortcut("Ctrl+U")
+    menu = window.menuBar().addMenu("&Tools").addMenu("More")
+    item = QAction("&Measure")  # no child of the window: so are napari's own
+    item.setShortcut("Ctrl+U")
+    menu.addAction(item)
     sentence = problem_with(f"{COMMAND}+U", "cancel", DEFAULT_KEYS)
     assert sentence == f"{COMMAND}+U belongs to the menu (Measure). Choose another key."
 
