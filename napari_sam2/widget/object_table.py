@@ -105,6 +105,10 @@ class ObjectTable(QWidget):
         self._show_columns(state)
         self._show_rest()
 
+    def refresh_colors(self) -> None:
+        """Ask for the colours again: `color_of` gives others now."""
+        self._view.redraw()
+
     def select(self, object_id: int) -> None:
         """Select an object's row and bring it into view, without a signal; none if it has none."""
         index = self._index_of(object_id)
@@ -134,6 +138,7 @@ class ObjectTable(QWidget):
         self._reopen.set_key(keys["reopen"])
         self._keep_key = keys["commit"]
         self._show_rest()
+        self._view.redraw()
 
     def _make_buttons(self) -> None:
         self._previous = IconButton("previous", tip="Look at the previous object", shows_key=False)
@@ -204,7 +209,6 @@ class ObjectTable(QWidget):
             if total
             else f"No objects yet.\nKeep the first one with {self._keep_key}."
         )
-        self._view.redraw()
 
     def _id_at(self, row: int) -> int:
         source = self._sifted.mapToSource(self._sifted.index(row, ID))

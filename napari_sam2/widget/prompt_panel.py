@@ -15,7 +15,7 @@ _POLARITIES = {
     NEGATIVE: ("background", "Background", "What you mark next does not belong to it", BACKGROUND),
 }
 _TOOLS = {
-    "points": ("Points", "Click on the object, or on what it should leave out"),
+    "points": ("Points", "Click on the object; Shift and a click mark the other of the two"),
     "box": ("Box", "Drag a rectangle around the object: it says more than one point"),
     "ellipse": ("Ellipse", "Drag an ellipse over the object"),
     "polygon": ("Lasso", "Draw around the object by hand"),
