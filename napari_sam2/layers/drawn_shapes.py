@@ -127,16 +127,17 @@ class DrawnShapes:
             drawn, self._drawn = self._drawn, None
             self._is_drawing = self._is_by_hand(drawn)
             if not self._is_quiet:
-                self._take_up(drawn)
+                self._take_up(drawn, event.data_indices)
 
     def _is_by_hand(self, drawn: int | None) -> bool:
         """Tell a shape that was drawn from one that a script added: it is selected, or is gone."""
         count, selected = self._layer.nshapes, self._layer.selected_data
         return drawn is not None and (drawn == count or drawn in selected)
 
-    def _take_up(self, drawn: int | None) -> None:
+    def _take_up(self, drawn: int | None, touched: tuple[int, ...]) -> None:
         with self._quietly():
-            repair_table(self._layer)
+            if not self._is_drawing:
+                repair_table(self._layer, touched[0] if len(touched) == 1 else -1)
             restyle(self._layer)
         if self._waiting is not None and drawn is not None:
             self._waiting += self._read()[drawn:]

@@ -58,16 +58,19 @@ def set_next_polarity(layer: Points | Shapes, value: int) -> None:
         layer.current_edge_color, layer.current_face_color = COLOURS[shown], _FACES[shown]
 
 
-def repair_table(layer: Points | Shapes) -> None:
-    """Put the feature back that others have dropped; take rows off that belong to no shape.
+def repair_table(layer: Points | Shapes, gone: int = -1) -> None:
+    """Put the feature back that others have dropped; take the row off that belongs to no shape.
 
-    napari leaves the row of a line or polygon that was given up, and the next one would get it.
+    napari leaves the row, and the colour, of a shape that was given up or lost its last corners,
+    and the next one would get them. `gone` is its place among the shapes.
     """
     if POLARITY not in layer.features or len(layer.features) != len(layer.data):
-        features = _fitting(layer)
+        features = _fitting(layer, gone)
         if POLARITY not in features:
             features[POLARITY] = POSITIVE
         layer.features = features
+    if isinstance(layer, Shapes) and len(layer.edge_color) > len(layer.data) == 0:
+        layer.data = []  # or the next one is drawn in the colour of the last
 
 
 def restyle(layer: Points | Shapes) -> None:
@@ -83,6 +86,9 @@ def restyle(layer: Points | Shapes) -> None:
         layer.edge_color, layer.face_color = colours, [_FACES[value] for value in polarity]
 
 
-def _fitting(layer: Points | Shapes) -> Any:
+def _fitting(layer: Points | Shapes, gone: int = -1) -> Any:
     """Give a copy of the table with a row for each point or shape."""
-    return layer.features.iloc[: len(layer.data)].copy()
+    features, count = layer.features, len(layer.data)
+    if len(features) == count + 1:
+        features = features.drop(index=features.index[gone])
+    return features.iloc[:count].reset_index(drop=True)

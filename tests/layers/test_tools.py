@@ -149,9 +149,45 @@ def test_a_shape_given_up_does_not_hand_on_its_polarity(
     Mouse(prompts.shapes).click(2, 5, 6)
     Mouse(prompts.shapes).click(2, 5, 6)  # ends it: napari drops the shape, but not its row
     assert not prompts.capture()
+    assert len(prompts.shapes.features) == 0
     prompts.polarity = 1
-    Mouse(prompts.shapes).drag((2, 5, 6), (2, 5, 26), (2, 15, 26), (2, 9, 9))
+    mouse = Mouse(prompts.shapes)
+    mouse.press(2, 5, 6)
+    mouse.move(2, 5, 26)
+    assert len(prompts.shapes.edge_color) == 1
+    red, green, _, _ = prompts.shapes.edge_color[0]
+    assert green > red
+    for at in ((2, 15, 26), (2, 15, 15), (2, 9, 9)):
+        mouse.move(*at)
+    mouse.release(2, 9, 9)
     assert [shape.polarity for shape in prompts.capture().shapes] == [1]
+
+
+@pytest.mark.parametrize("tool", ["polygon", "scribble"])
+def test_what_waits_for_a_shape_that_is_given_up_is_restored(
+    tools: Tools, prompts: PromptLayers, tool
+) -> None:
+    tools.tool = tool
+    Mouse(prompts.shapes).drag((2, 5, 6), (2, 5, 26), (2, 15, 26), (2, 9, 9))
+    Mouse(prompts.shapes).click(2, 25, 6)
+    prompts.restore(PlacedPrompts())
+    Mouse(prompts.shapes).click(2, 25, 6)
+    assert prompts.shapes.nshapes == 0
+    assert not prompts.capture()
+
+
+def test_a_shape_that_loses_its_corners_takes_its_polarity_with_it(
+    tools: Tools, prompts: PromptLayers
+) -> None:
+    lines = [[(2, y, 5), (2, y, 15)] for y in (5, 15, 25)]
+    for polarity, line in zip((1, 0, 1), lines, strict=True):
+        prompts.polarity = polarity
+        prompts.shapes.add_paths([line])
+    tools.tool = "scribble"
+    prompts.shapes.mode = "vertex_remove"
+    prompts.shapes.selected_data = {1}
+    Mouse(prompts.shapes).click(2, 15, 5)
+    assert [shape.polarity for shape in prompts.capture().shapes] == [1, 1]
 
 
 @pytest.mark.parametrize(("tool", "kind"), SHAPE_TOOLS)
