@@ -173,6 +173,7 @@ class ObjectTable(QWidget):
     def _connect(self) -> None:
         self._selection.selectionChanged.connect(self._on_selection_changed)
         self._filter.textChanged.connect(self._on_filter_changed)
+        self._filter.returnPressed.connect(self._filter.clearFocus)
         self._here.toggled.connect(lambda is_on: self.here_only_changed.emit(is_on))
         self._objects.name_edited.connect(lambda i, name: self.renamed.emit(i, name))
         self._view.doubleClicked.connect(lambda index: self._jump(index.row()))

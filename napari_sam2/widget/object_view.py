@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from psygnal import Signal
 from qtpy.QtCore import QItemSelectionModel, QSize, Qt
-from qtpy.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette
+from qtpy.QtGui import QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_sam2.widget.object_model import AREA, CLASS, ID, NAME, PLANES, SCORE, SiftedModel
 
 DELETE_KEYS = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 _ENTER_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_MOVES = (
+    *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown),
+    *(Qt.Key.Key_Home, Qt.Key.Key_End),
+)
 _ROW = 22
 _HEIGHT = 200
 _WIDTHS = {CLASS: 66, SCORE: 33, AREA: 46, PLANES: 44}  # the name has the rest
@@ -83,12 +87,14 @@ class ObjectView(QTableView):
         viewport.update()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        """Tell of the keys that mean something here."""
+        """Tell of the keys that mean something here, and leave the others to napari's canvas."""
         assert event is not None
         if event.key() in (*DELETE_KEYS, *_ENTER_KEYS, Qt.Key.Key_F2):
             self.key_pressed.emit(event.key())
-        else:
+        elif event.key() in _MOVES or event.matches(QKeySequence.StandardKey.SelectAll):
             super().keyPressEvent(event)
+        else:
+            event.ignore()  # a table would search for the letter
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         """Say why there is nothing."""

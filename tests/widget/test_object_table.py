@@ -5,8 +5,8 @@ from unittest.mock import Mock, call
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QItemSelectionModel, Qt
-from qtpy.QtGui import QColor
+from qtpy.QtCore import QEvent, QItemSelectionModel, Qt
+from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import QLineEdit, QMenu, QTableView
 
 from napari_sam2.session.objects import State
@@ -261,6 +261,22 @@ def test_the_delete_key_deletes_within_the_table(qtbot: QtBot, table: ObjectTabl
     choose(table, 0, 2)
     qtbot.keyClick(view(table), Qt.Key.Key_Delete)
     heard.assert_called_once_with([1, 3])
+
+
+def test_other_keys_are_left_to_the_canvas(table: ObjectTable) -> None:
+    """Who has clicked on a row can still keep the object with W."""
+    choose(table, 1)
+    for key, text, is_ours in (
+        (Qt.Key.Key_W, "w", False),
+        (Qt.Key.Key_3, "3", False),  # a table would search for it
+        (Qt.Key.Key_Left, "", False),
+        (Qt.Key.Key_Up, "", True),
+    ):
+        event = QKeyEvent(QEvent.Type.KeyPress, key, Qt.KeyboardModifier.NoModifier, text)
+        event.ignore()
+        view(table).keyPressEvent(event)
+        assert event.isAccepted() == is_ours
+    assert table.selected_ids == [1]
 
 
 def test_buttons_ask_for_what_the_selection_allows(table: ObjectTable) -> None:
