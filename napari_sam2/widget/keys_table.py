@@ -6,12 +6,12 @@ from typing import Any
 
 from psygnal import Signal
 from qtpy.QtCore import QEvent, QRectF, QSize, Qt
-from qtpy.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QPainter, QPaintEvent
+from qtpy.QtGui import QColor, QFocusEvent, QKeyEvent, QKeySequence, QPainter, QPaintEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_sam2.widget.icon_button import IconButton, draw_key, key_width
 from napari_sam2.widget.keys import DEFAULT_KEYS, KEYS, Keys, from_qt, problem_with
-from napari_sam2.widget.look import BACKGROUND, leave_focus, small, wrapping_label
+from napari_sam2.widget.look import ACCENT, BACKGROUND, leave_focus, small, wrapping_label
 
 _MODIFIERS = (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Meta)
 _WAITING = "press a key"
@@ -104,6 +104,10 @@ class _KeyCap(QPushButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         color = self.palette().buttonText().color()
         into = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        if self._is_waiting:
+            painter.setBrush(QColor(ACCENT))
+            painter.drawRoundedRect(into, 3, 3)
+            color = QColor("white")
         draw_key(painter, self.font(), self._shown(), into, color)
         painter.end()
 

@@ -9,19 +9,19 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QWidget
 
 OBJECT, BACKGROUND = "#2fb45a", "#e5484d"
+ACCENT = "#4659c8"  # that of napari's themes: white is easy to read on it in both
 
 _W = TypeVar("_W", bound=QWidget)
 
-# In the accent of napari's themes: white is easy to read on it in both.
-PRIMARY = """
-QPushButton { background: #4659c8; color: white; font-weight: bold; padding: 7px; }
-QPushButton:hover { background: #5a6cd8; }
-QPushButton:pressed { background: #3949a8; }
-QPushButton:disabled { background: rgba(128, 128, 128, 60); color: rgba(128, 128, 128, 200); }
+PRIMARY = f"""
+QPushButton {{ background: {ACCENT}; color: white; font-weight: bold; padding: 7px; }}
+QPushButton:hover {{ background: #5a6cd8; }}
+QPushButton:pressed {{ background: #3949a8; }}
+QPushButton:disabled {{ background: rgba(128, 128, 128, 60); color: rgba(128, 128, 128, 200); }}
 """
-BAR = """
-QProgressBar { border: none; border-radius: 2px; background: rgba(128, 128, 128, 60); }
-QProgressBar::chunk { border-radius: 2px; background: #4659c8; }
+BAR = f"""
+QProgressBar {{ border: none; border-radius: 2px; background: rgba(128, 128, 128, 60); }}
+QProgressBar::chunk {{ border-radius: 2px; background: {ACCENT}; }}
 """
 
 

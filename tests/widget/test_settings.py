@@ -43,7 +43,7 @@ def test_the_first_start_is_quiet(path: Path, caplog: pytest.LogCaptureFixture) 
     assert not path.parent.exists()
 
 
-@pytest.mark.parametrize("content", ["{", "[1, 2]", "\x00\xff", "", '{"live": tru'])
+@pytest.mark.parametrize("content", ["{", "[1, 2]", "\x00\xff", "", '{"live": '])
 def test_a_damaged_file_is_ignored_with_a_line_in_the_log(
     path: Path, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
