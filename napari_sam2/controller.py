@@ -128,6 +128,7 @@ class Controller:
         self._waiting: dict[Plane, _Question] = {}  # the newest one of each plane
         self._running: _Question | None = None
         self._is_cancelled = False  # the running one
+        self._in_vain: _Question | None = None  # the last one without an answer
         self._embedded: tuple[PlaneImage, str, str] | None = None  # with its model and device
         self._last_choice: LastChoice | None = None
         self._commit_waits = False
@@ -307,6 +308,11 @@ class Controller:
             prompts = Prompts()
         elif prompts and not asks:
             prompts, note = Prompts(), note or "Not live: ask for the mask when you are ready."
+        if not prompts and self._embedded == (image, self.model, self.device):
+            return None, note
+        return self._question(plane, image, prompts), note
+
+    def _question(self, plane: Plane, image: PlaneImage, prompts: Prompts) -> _Question:
         request = Request(
             image=image,
             prompts=replace(prompts, mask_prompt=self._start_from(plane, prompts)),
@@ -316,9 +322,32 @@ class Controller:
             model=self.model,
             device=self.device,
         )
-        if not prompts and self._embedded == (image, self.model, self.device):
-            return None, note
-        return _Question(request, prompts), note
+        return _Question(request, prompts)
+
+    def _unanswered_elsewhere(self) -> _Question | None:
+        """Give a question about prompts on a plane that is not on screen, if one has no answer.
+
+        An object that is seen from several sides is asked about only where it is looked at.
+        """
+        on_screen = self._plane_on_screen()
+        if self._prompts is None or self._document is None or on_screen is None:
+            return None
+        if not self.live or self.each_shape:
+            return None
+        known = self._document.at_work.planes
+        if any(plane.axes != on_screen.axes for plane in known):
+            return None
+        for plane in self._prompts.planes(self._source.image, on_screen.axes):
+            if plane == on_screen:
+                continue
+            image = self._source.read_plane(plane)
+            prompts, _ = self._read_prompts(plane, image.shape)
+            work = known.get(plane)
+            answer = None if work is None else work.answer
+            if prompts and (answer is None or answer.prompts != prompts):
+                question = self._question(plane, image, prompts)
+                return None if question == self._in_vain else question
+        return None
 
     def _read_prompts(self, plane: Plane, shape: tuple[int, int]) -> tuple[Prompts, str]:
         if self._prompts is None:
@@ -352,12 +381,16 @@ class Controller:
 
     def _ask(self, question: _Question | None) -> None:
         """Take a question: the same as the last is ignored, a newer one replaces what waits."""
-        if self._closed or question == self._latest:
+        if self._closed:
+            return
+        if question == self._latest:
+            self._start_next()
             return
         self._latest = question
         # What is only embedded ahead is of use on screen; masks are wanted wherever they are.
         self._waiting = {plane: asked for plane, asked in self._waiting.items() if asked.prompts}
         if question is None:
+            self._start_next()
             return
         self._waiting.pop(question.plane, None)
         self._waiting[question.plane] = question
@@ -368,11 +401,14 @@ class Controller:
             self._runner.cancel()
 
     def _start_next(self) -> None:
-        """Start what was asked last and is wanted still."""
+        """Start what was asked last and is wanted still, or look for what nobody asked yet."""
         while self._waiting and self._running is None:
             _, question = self._waiting.popitem()
             if question == self._latest or self._is_wanted(question):
                 self._start(question)
+        elsewhere = None if self._running else self._unanswered_elsewhere()
+        if elsewhere is not None:
+            self._start(elsewhere)
 
     def _is_wanted(self, question: _Question) -> bool:
         """Tell whether a question is about the prompts that the object at work has there now."""
@@ -415,6 +451,7 @@ class Controller:
                 self._waiting[question.plane] = question  # wanted again meanwhile
             else:
                 self._latest = None  # so that asking again tries again
+                self._in_vain = question
                 self._commit_waits = False
                 self.noted.emit("")
                 self.failed.emit(_sentence(error))
@@ -446,6 +483,8 @@ class Controller:
         if prediction.candidates:
             chosen = choose_candidate(prediction.candidates, self.rule, self._last_choice)
             answer = replace(answer_of(prediction, chosen), prompts=question.prompts)
+        else:
+            self._in_vain = question
         self._set_answer(question.plane, question.request.image.shape, answer)
         if before and answer and answer.score < before.score - _CLEARLY_LESS:
             self.noted.emit(
@@ -477,6 +516,7 @@ class Controller:
             self.each_shape
             and self._prompts is not None
             and bool(question.prompts)
+            and question.plane == self._plane_on_screen()
             and self._prompts.count_shapes(self._source.image, question.plane) > 0
         )
 

@@ -38,6 +38,9 @@ class HeldRunner:
     def cancel(self) -> None:
         self.cancelled += 1
 
+    def close(self) -> None:
+        self._work = None
+
     def finish(self) -> None:
         assert self._work is not None
         work, self._work = self._work, None

@@ -91,15 +91,18 @@ class ImageSource:
             If there is no image, or no whole plane of it is on screen.
         """
         plane = self.plane
+        return self.read_plane(plane), plane
+
+    def read_plane(self, plane: Plane) -> PlaneImage:
+        """Give any plane of the chosen image."""
         assert self._image is not None
         data = _finest_level(self._image)
-        pixels = PlaneImage(
+        return PlaneImage(
             key=(str(self._image.unique_id), id(data), self._version, plane.axes, plane.index),
             shape=plane.shape_of(data.shape),
             read=partial(_read, data, plane),
             contrast_limits=_contrast_limits(self._image),
         )
-        return pixels, plane
 
     def close(self) -> None:
         """Disconnect from the viewer and the image."""

@@ -64,9 +64,13 @@ class LabelLayer:
 
     def set_pixels(self, indices: Indices, values: NDArray[Any]) -> None:
         """Set single pixels, and let napari draw no more than the box around them."""
-        if len(values):
-            with self._writing():
-                self.layer.data_setitem(indices, values)
+        if not len(values):
+            return
+        if not self.layer.visible:  # napari has no view of it to change, and stumbles over that
+            self.layer.data[indices] = values
+            return
+        with self._writing():
+            self.layer.data_setitem(indices, values)
 
     def hold(self, value: int) -> None:
         """Take a larger type if this value does not fit into the present one."""

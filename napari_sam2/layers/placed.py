@@ -79,6 +79,21 @@ class PlacedReader:
         )
         return OnPlane(points, outside, shapes, elsewhere)
 
+    def planes(self, placed: PlacedPrompts, image: Image, axes: tuple[int, int]) -> list[Plane]:
+        """List the planes of an image that the points, and the first corners of shapes, lie on."""
+        corners = [shape.vertices[0] for shape in placed.shapes]
+        positions = np.concatenate(
+            [
+                map_positions(self._points, image, [p.position for p in placed.points]),
+                map_positions(self._shapes, image, corners),
+            ]
+        )  # (N, D)
+        hidden = [axis for axis in range(image.ndim) if axis not in axes]
+        at = np.unique(np.round(positions[:, hidden]).astype(int), axis=0)
+        sizes = np.array(image.data.shape)[hidden]
+        inside = at[((at >= 0) & (at < sizes)).all(axis=1)]
+        return [Plane(axes, tuple(int(i) for i in index)) for index in inside]
+
     def _read_points(
         self, placed: PlacedPrompts, image: Image, plane: Plane, size: _Size
     ) -> tuple[Prompts, int, NDArray[np.bool_]]:

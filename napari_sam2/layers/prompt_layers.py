@@ -121,6 +121,10 @@ class PromptLayers:
         chosen = closed[0 if each_shape else -1] if closed else None
         return found.join(chosen), _note(found, each_shape)
 
+    def planes(self, image: Image, axes: tuple[int, int]) -> list[Plane]:
+        """List the planes of an image, with these axes on screen, that a prompt may lie on."""
+        return self._reader.planes(self.capture(), image, axes)
+
     def count_shapes(self, image: Image, plane: Plane) -> int:
         """Give the number of boxes and outlines around objects on a plane."""
         return len(self._found(image, plane).closed)

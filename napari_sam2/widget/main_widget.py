@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,11 @@ from napari_sam2.controller import Controller
 from napari_sam2.errors import PromptError
 from napari_sam2.layers.create import OurLayers, ensure_layers, find_layers
 from napari_sam2.layers.image_source import ImageSource
-from napari_sam2.layers.tools import Tool
+from napari_sam2.layers.tools import Kind
 from napari_sam2.session.results import Prediction
 from napari_sam2.widget.annotation import Annotation
 from napari_sam2.widget.image_choice import ImageChoice
-from napari_sam2.widget.keys import key_of
+from napari_sam2.widget.keys import DEFAULT_KEYS, key_of
 from napari_sam2.widget.keys_table import KeysTable
 from napari_sam2.widget.look import PRIMARY, delayed, heading, leave_focus, line
 from napari_sam2.widget.model_panel import ModelPanel
@@ -43,6 +44,8 @@ class SegmentWidget(QWidget):
         Where the images are; napari gives it.
     predict : LazyPredict, optional
         What answers requests on the worker thread.
+    runner : Runner, optional
+        What starts that thread.
 
     Attributes
     ----------
@@ -50,12 +53,17 @@ class SegmentWidget(QWidget):
         For scripts: what the buttons and the keys do.
     """
 
-    def __init__(self, viewer: napari.viewer.Viewer, predict: LazyPredict | None = None) -> None:
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        predict: LazyPredict | None = None,
+        runner: ThreadRunner | None = None,
+    ) -> None:
         super().__init__()
         self._viewer = viewer
         self._predict = LazyPredict() if predict is None else predict
         self._source = ImageSource(viewer)
-        self._runner = ThreadRunner()
+        self._runner = ThreadRunner() if runner is None else runner
         self.controller = Controller(self._source, self._runner, self._predict)
         self._annotation: Annotation | None = None
         self._note = ""
@@ -119,12 +127,15 @@ class SegmentWidget(QWidget):
         self._model.chosen.connect(self._on_model_chosen)
         self._annotate.clicked.connect(self._on_annotate_clicked)
         self._prompt_panel.tool_chosen.connect(self._on_tool_chosen)
-        self._object.cycled.connect(self.controller.cycle)
+        self._prompt_panel.polarity_chosen.connect(self._on_polarity_chosen)
+        self._object.undo_requested.connect(self.controller.undo)
+        self._object.redo_requested.connect(self.controller.redo)
         self._object.commit_requested.connect(self.controller.commit)
-        self._object.clear_requested.connect(self.controller.clear)
+        self._object.cancel_requested.connect(self.controller.cancel)
         self._source.changed.connect(self._on_source_changed)
         self.controller.stage_changed.connect(self._on_stage_changed)
-        self.controller.prediction_changed.connect(self._on_prediction_changed)
+        self.controller.changed.connect(self._show_state)
+        self.controller.answered.connect(self._on_answered)
         self.controller.committed.connect(self._on_committed)
         self.controller.noted.connect(self._on_noted)
         self.controller.failed.connect(self._on_failed)
@@ -147,13 +158,32 @@ class SegmentWidget(QWidget):
     def _begin_annotation(self, layers: OurLayers) -> None:
         self._close_annotation()
         try:
-            self._annotation = Annotation(self._viewer, layers, self.controller)
+            self._annotation = Annotation(
+                self._viewer, layers, self._source, self.controller, self._actions(), DEFAULT_KEYS
+            )
         except PromptError as error:
             self._status.complain(str(error))
             return
-        self._annotation.tools.changed.connect(self._prompt_panel.show_tool)
-        self._prompt_panel.show_tool(self._annotation.tools.tool)
+        self._annotation.tools.changed.connect(self._show_tool)
+        self._show_tool()
         self._show_state()
+
+    def _actions(self) -> dict[str, Callable[[], None]]:
+        controller = self.controller
+        return {
+            "next_candidate": controller.cycle,
+            "previous_candidate": lambda: controller.cycle(-1),
+            "commit": controller.commit,
+            "cancel": controller.cancel,
+            "undo": controller.undo,
+            "redo": controller.redo,
+            "predict": controller.predict,
+        }
+
+    def _show_tool(self) -> None:
+        if self._annotation is not None:
+            tools = self._annotation.tools
+            self._prompt_panel.show_tool(tools.kind, tools.polarity)
 
     def _close_annotation(self) -> None:
         if self._annotation is not None:
@@ -176,6 +206,9 @@ class SegmentWidget(QWidget):
         self._keys.setVisible(self._annotation is not None)
         self._heading.setText(f"Object {self.controller.object_id}")
         self._object.allow_commit(self.controller.can_commit)
+        document = self.controller.document
+        if document is not None:
+            self._object.show_history(document.undo_title, document.redo_title)
         if not self.controller.busy:
             self._status.say(self._what_now())
 
@@ -184,10 +217,9 @@ class SegmentWidget(QWidget):
             return "Open an image to begin."
         if self._annotation is None:
             return "Press Annotate, then click on an object."
-        prediction = self.controller.prediction
         if self._note:
             return self._note
-        if prediction is not None and len(prediction.masks):
+        if self.controller.can_commit:
             return (
                 f"Good? Keep it with {key_of('commit')}. If not, add points or take another mask."
             )
@@ -214,9 +246,13 @@ class SegmentWidget(QWidget):
         if self._annotation is not None:
             self._annotation.tools.tool = "object"
 
-    def _on_tool_chosen(self, tool: Tool) -> None:
+    def _on_tool_chosen(self, tool: Kind) -> None:
         assert self._annotation is not None
         self._annotation.tools.tool = tool
+
+    def _on_polarity_chosen(self, polarity: int) -> None:
+        assert self._annotation is not None
+        self._annotation.tools.polarity = polarity
 
     def _on_source_changed(self) -> None:
         image = self._source.image
@@ -235,12 +271,11 @@ class SegmentWidget(QWidget):
         if not stage:
             self._show_state()
 
-    def _on_prediction_changed(self, prediction: Prediction | None) -> None:
-        if prediction is not None and len(prediction.masks):
+    def _on_answered(self, prediction: Prediction) -> None:
+        if prediction.candidates:
             self._kept = None
-        if prediction is not None and self._predict.device:
+        if self._predict.device:
             self._model.show_device(self._predict.device)
-        self._object.show_prediction(prediction)
         self._show_state()
 
     def _on_committed(self, label: int) -> None:

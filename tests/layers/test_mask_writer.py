@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_sam2.layers.create import create_objects
@@ -52,6 +53,17 @@ def test_an_edit_shows_at_once(labels: Labels) -> None:
     labels.events.labels_update.connect(heard)
     LabelLayer(labels).write(edit(0, 4))
     assert heard.call_count == 1
+
+
+def test_a_hidden_layer_is_written_and_shown_later(viewer: ViewerModel) -> None:
+    image = viewer.add_image(pixels(), **SCALED)
+    labels = viewer.add_layer(create_objects(image))
+    labels.visible = False
+    viewer.dims.set_point(0, 4)
+    LabelLayer(labels).write(edit(0, 4))
+    assert labels.data[AT].tolist() == [4, 4, 4]
+    labels.visible = True
+    assert labels.get_value((4, 10 + 5 / 2, 20 + 8 / 2), world=True) == 4
 
 
 def test_a_value_that_does_not_fit_is_made_room_for() -> None:
@@ -125,8 +137,6 @@ def test_an_edit_is_what_it_was_made_of(pixels: list[tuple[int, int, int]], rand
 
 def test_the_document_in_the_metadata_is_text_to_others() -> None:
     """Writers of other plugins may dump a layer's metadata."""
-    from napari.components import ViewerModel
-
     from napari_sam2.layers.create import ensure_layers
     from napari_sam2.layers.kept_document import open_document
 
