@@ -74,16 +74,30 @@ def repair_table(layer: Points | Shapes, gone: int = -1) -> None:
 
 
 def restyle(layer: Points | Shapes) -> None:
-    """Let every point and shape look like its polarity."""
-    polarity = read_polarity(layer)
-    if len(polarity) == 0:
+    """Let every point and shape look like its polarity; what does already costs no time."""
+    polarity = [int(value) for value in read_polarity(layer)]
+    if not polarity:
         return
     colours = [COLOURS[value] for value in polarity]
     if isinstance(layer, Points):
-        layer.face_color = colours
-        layer.symbol = [_SYMBOLS[value] for value in polarity]
+        if not _are(layer.face_color, colours):
+            layer.face_color = colours
+        symbols = [_SYMBOLS[value] for value in polarity]
+        if [str(symbol) for symbol in layer.symbol] != symbols:
+            layer.symbol = symbols
     else:
-        layer.edge_color, layer.face_color = colours, [_FACES[value] for value in polarity]
+        if not _are(layer.edge_color, colours):
+            layer.edge_color = colours
+        faces = [_FACES[value] for value in polarity]
+        if not _are(layer.face_color, faces):
+            layer.face_color = faces
+
+
+def _are(shown: NDArray[np.float32], wanted: list[str]) -> bool:
+    """Tell whether colours (N, 4) in [0, 1] are those of hexadecimal names, to one part in 255."""
+    full = [name if len(name) == 9 else f"{name}ff" for name in wanted]
+    rgba = np.array([list(bytes.fromhex(name[1:])) for name in full]) / 255
+    return shown.shape == rgba.shape and bool(np.allclose(shown, rgba, atol=1 / 510))
 
 
 def _fitting(layer: Points | Shapes, gone: int = -1) -> Any:
