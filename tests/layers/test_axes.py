@@ -87,6 +87,13 @@ def test_positions_go_through_the_world(image: Image) -> None:
     np.testing.assert_allclose(map_positions(points, image, data), there, atol=1e-5)
 
 
+def test_many_positions_go_the_way_of_few(image: Image) -> None:
+    points = Points(ndim=3, scale=(1, 3, 3), translate=(4, -5, 6), rotate=20)
+    many = np.random.default_rng(0).uniform(-50, 200, (100, 3))
+    one_by_one = [map_positions(points, image, [position])[0] for position in many]
+    np.testing.assert_allclose(map_positions(points, image, many), one_by_one, atol=1e-9)
+
+
 def test_positions_keep_their_length_between_units() -> None:
     metric = Image(pixels(), units="um", **SCALED)
     points = Points(ndim=3, units="nm", scale=(1000, 1000, 1000))
