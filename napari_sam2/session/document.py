@@ -314,6 +314,20 @@ class Document:
         if changed:
             self._set_records("set the class", changed)
 
+    def rename_class(self, old: str, new: str) -> None:
+        """Give a class another name, and its objects with it."""
+        state = self.state
+        classes = tuple(replace(one, name=new) if one.name == old else one for one in state.classes)
+        objects = {
+            object_id: replace(record, class_name=new) if record.class_name == old else record
+            for object_id, record in state.objects.items()
+        }
+        if classes != state.classes:
+            self._history.push(
+                Step(f"rename class {old}"), replace(state, classes=classes, objects=objects)
+            )
+            self.changed.emit(self.state)
+
     def set_classes(self, classes: Sequence[ObjectClass]) -> None:
         """Define the classes; objects of one that is gone have none."""
         if tuple(classes) == self.state.classes:

@@ -79,11 +79,12 @@ def holding(dtype: Any, value: int) -> np.dtype[Any]:
     PromptError
         If no integer type does.
     """
-    if value <= _limit(np.dtype(dtype)):
-        return np.dtype(dtype)
+    present: np.dtype[Any] = np.dtype(dtype)
+    if value <= _limit(present):
+        return present
     for step in _STEPS:
         wider: np.dtype[Any] = np.dtype(step)
-        if np.can_cast(dtype, wider) and value <= _limit(wider):
+        if np.can_cast(present, wider) and value <= _limit(wider):
             return wider
     raise PromptError(
         f"A label must fit into an integer of 64 bits, got {value}. Renumber the labels first."

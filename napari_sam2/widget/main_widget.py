@@ -4,34 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QFormLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam2.controller import Controller
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import ProjectError, PromptError
 from napari_sam2.layers.create import OurLayers, ensure_layers, find_layers
 from napari_sam2.layers.image_source import ImageSource
-from napari_sam2.layers.tools import Kind
+from napari_sam2.layers.jump import is_on, look_at
+from napari_sam2.layers.snapshots import take_up
+from napari_sam2.session.document import Document
+from napari_sam2.session.objects import ObjectClass
+from napari_sam2.session.recovery import Recovery
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.widget.annotation import Annotation
+from napari_sam2.widget.files import FileDialogs, Files
 from napari_sam2.widget.image_choice import ImageChoice
-from napari_sam2.widget.keys import DEFAULT_KEYS, key_of
-from napari_sam2.widget.keys_table import KeysTable
-from napari_sam2.widget.look import PRIMARY, delayed, heading, leave_focus, line
-from napari_sam2.widget.model_panel import ModelPanel
-from napari_sam2.widget.objects_panel import ObjectsPanel
-from napari_sam2.widget.prompt_panel import PromptPanel
-from napari_sam2.widget.runner import LazyPredict, ThreadRunner
-from napari_sam2.widget.status_line import StatusLine
+from napari_sam2.widget.keys import keys_with
+from napari_sam2.widget.look import delayed
+from napari_sam2.widget.panel import Panel
+from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner
+from napari_sam2.widget.safety import Safety
+from napari_sam2.widget.settings import Settings, load_settings, save_settings
 
 if TYPE_CHECKING:
     import napari.viewer
 
+_DOUBTFUL = 0.5  # predicted IoU below which a mask is seldom worth keeping
 _SETTLE_MS = 150  # a slider that is dragged should not embed every plane that it passes
 
 
@@ -46,11 +53,17 @@ class SegmentWidget(QWidget):
         What answers requests on the worker thread.
     runner : Runner, optional
         What starts that thread.
+    recovery : Recovery, optional
+        Where work is kept safe against a crash.
 
     Attributes
     ----------
     controller : Controller
         For scripts: what the buttons and the keys do.
+    panel : Panel
+        The parts that are seen.
+    dialogs : FileDialogs
+        Ask for files.
     """
 
     def __init__(
@@ -58,29 +71,32 @@ class SegmentWidget(QWidget):
         viewer: napari.viewer.Viewer,
         predict: LazyPredict | None = None,
         runner: ThreadRunner | None = None,
+        recovery: Recovery | None = None,
     ) -> None:
         super().__init__()
         self._viewer = viewer
+        self._settings = load_settings()
         self._predict = LazyPredict() if predict is None else predict
         self._source = ImageSource(viewer)
         self._runner = ThreadRunner() if runner is None else runner
+        self._jobs = Jobs()
         self.controller = Controller(self._source, self._runner, self._predict)
+        self.dialogs = FileDialogs(self)
         self._annotation: Annotation | None = None
-        self._note = ""
+        self._files: Files | None = None
+        self._note = self._complaint = self._warned = ""
         self._kept: int | None = None  # the object kept last, until the next one has a mask
+        self._here_only = False
         self._settle = delayed(self, _SETTLE_MS, self._refresh)
-        self._images = ImageChoice(viewer)
-        self._model = ModelPanel()
-        self._annotate = leave_focus(QPushButton("Annotate"))
-        self._prompt_panel = PromptPanel()
-        self._heading = heading("")
-        self._object = ObjectsPanel()
-        self._status = StatusLine()
-        self._keys = KeysTable()
-        self._tools_area = self._lay_out()
+        self._safety = Safety(Recovery() if recovery is None else recovery, self._jobs, self)
+        self.panel = Panel(ImageChoice(viewer), self._settings)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
         self._connect()
         self._closing = self._collect_closing()
-        self._on_image_chosen(self._images.image)
+        self._apply_settings()
+        self._on_image_chosen(self.panel.images.image)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         """Disconnect from the viewer; a worker that still runs ends unheard."""
@@ -96,121 +112,282 @@ class SegmentWidget(QWidget):
 
     def _close(self) -> None:
         self._settle.stop()
-        self._status.rest()
+        self.panel.status.rest()
         self.setEnabled(False)
         self._closing.close()
 
-    def _lay_out(self) -> QWidget:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("Image", self._images)
-        form.addRow("Model", self._model)
-        tools = QWidget()
-        inner = QVBoxLayout(tools)
-        inner.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._prompt_panel, line(), self._heading, self._object):
-            inner.addWidget(widget)
-        self._annotate.setStyleSheet(PRIMARY)
-        self._annotate.setToolTip("Add layers for points, boxes and objects on this image")
-        layout = QVBoxLayout(self)
-        layout.setSpacing(8)
-        layout.addLayout(form)
-        layout.addWidget(self._annotate)
-        layout.addWidget(tools)
-        layout.addWidget(self._status)
-        layout.addWidget(self._keys)
-        layout.addStretch()
-        return tools
+    # Connecting -----------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        self._images.chosen.connect(self._on_image_chosen)
-        self._model.chosen.connect(self._on_model_chosen)
-        self._annotate.clicked.connect(self._on_annotate_clicked)
-        self._prompt_panel.tool_chosen.connect(self._on_tool_chosen)
-        self._prompt_panel.polarity_chosen.connect(self._on_polarity_chosen)
-        self._object.undo_requested.connect(self.controller.undo)
-        self._object.redo_requested.connect(self.controller.redo)
-        self._object.commit_requested.connect(self.controller.commit)
-        self._object.cancel_requested.connect(self.controller.cancel)
-        self._source.changed.connect(self._on_source_changed)
-        self.controller.stage_changed.connect(self._on_stage_changed)
-        self.controller.changed.connect(self._show_state)
-        self.controller.answered.connect(self._on_answered)
-        self.controller.committed.connect(self._on_committed)
-        self.controller.noted.connect(self._on_noted)
-        self.controller.failed.connect(self._on_failed)
+        panel, controller = self.panel, self.controller
+        for signal, slot in (
+            (panel.images.chosen, self._on_image_chosen),
+            (panel.model.chosen, self._on_model_chosen),
+            (panel.prompts.tool_chosen, self._on_tool_chosen),
+            (panel.prompts.polarity_chosen, self._on_polarity_chosen),
+            (panel.candidates.chosen, controller.choose),
+            (panel.candidates.cycled, controller.cycle),
+            (panel.object.commit_requested, controller.commit),
+            (panel.object.cancel_requested, controller.cancel),
+            (panel.object.undo_requested, controller.undo),
+            (panel.object.redo_requested, controller.redo),
+            (panel.options.changed, self._on_settings_changed),
+            (panel.options.predict_requested, controller.predict),
+            (panel.keys.changed, self._on_keys_changed),
+            (panel.banner.restore_requested, self._on_restore_requested),
+            (panel.banner.discard_requested, self._safety.discard),
+            (self._safety.found, self._on_left_work_found),
+            (self._safety.failed, self._on_failed),
+            (self._source.changed, self._on_source_changed),
+            (controller.stage_changed, self._on_stage_changed),
+            (controller.changed, self._show_state),
+            (controller.answered, self._on_answered),
+            (controller.committed, self._on_committed),
+            (controller.noted, self._on_noted),
+            (controller.failed, self._on_failed),
+        ):
+            signal.connect(slot)
+        panel.annotate.clicked.connect(self._on_annotate_clicked)
         self._viewer.layers.events.removed.connect(self._on_layer_removed)
+        for name, group in panel.groups.items():
+            group.folded_changed.connect(partial(self._on_folded, name))
+        self._connect_table()
+        self._connect_files()
+
+    def _connect_table(self) -> None:
+        table, controller = self.panel.table, self.controller
+        table.selected.connect(self._on_rows_selected)
+        table.jump_requested.connect(self._look_at)
+        table.step_requested.connect(self._look_at_next)
+        table.delete_requested.connect(controller.delete)
+        table.merge_requested.connect(controller.merge)
+        table.reopen_requested.connect(controller.reopen)
+        table.here_only_changed.connect(self._on_here_only_changed)
+        table.renamed.connect(lambda i, name: self._with_document(lambda d: d.rename(i, name)))
+        table.class_chosen.connect(
+            lambda ids, name: self._with_document(lambda d: d.set_class(ids, name))
+        )
+        self.panel.classes.renamed.connect(
+            lambda old, new: self._with_document(lambda d: d.rename_class(old, new))
+        )
+        self.panel.classes.classes_changed.connect(self._on_classes_changed)
+
+    def _connect_files(self) -> None:
+        files = self.panel.files
+        files.save_requested.connect(lambda: self._with_files(Files.save))
+        files.open_requested.connect(lambda: self._with_files(Files.open))
+        files.import_requested.connect(lambda: self._with_files(Files.import_labels))
+        files.methods_requested.connect(lambda: self._with_files(Files.copy_methods))
+        files.export_requested.connect(
+            lambda name: self._with_files(lambda files: files.export(name))
+        )
 
     def _collect_closing(self) -> ExitStack:
         """Collect what is to be undone, last in first out, and none of it a matter of Qt."""
         removed = self._viewer.layers.events.removed
         closing = ExitStack()
         closing.callback(removed.disconnect, self._on_layer_removed)
-        closing.callback(self._images.disconnect_viewer)
+        closing.callback(self.panel.images.disconnect_viewer)
         closing.callback(self._source.close)
+        closing.callback(self._safety.close)
         closing.callback(self._close_annotation)
         closing.callback(self.controller.close)
+        closing.callback(self._jobs.close)
         closing.callback(self._runner.close)
         # A window that is closed deletes its docks without a word; only this still comes.
         self.destroyed.connect(lambda *_: closing.close())
         return closing
 
-    def _begin_annotation(self, layers: OurLayers) -> None:
-        self._close_annotation()
-        try:
-            self._annotation = Annotation(
-                self._viewer, layers, self._source, self.controller, self._actions(), DEFAULT_KEYS
-            )
-        except PromptError as error:
-            self._status.complain(str(error))
-            return
-        self._annotation.tools.changed.connect(self._show_tool)
-        self._show_tool()
-        self._show_state()
-
     def _actions(self) -> dict[str, Callable[[], None]]:
+        """Give what the keys do, beside those of the tools."""
         controller = self.controller
         return {
             "next_candidate": controller.cycle,
             "previous_candidate": lambda: controller.cycle(-1),
             "commit": controller.commit,
+            "reopen": self._refine_label,
             "cancel": controller.cancel,
             "undo": controller.undo,
             "redo": controller.redo,
+            "next_object": lambda: self._look_at_next(1),
+            "previous_object": lambda: self._look_at_next(-1),
             "predict": controller.predict,
+            "live": self._toggle_live,
         }
 
-    def _show_tool(self) -> None:
-        if self._annotation is not None:
-            tools = self._annotation.tools
-            self._prompt_panel.show_tool(tools.kind, tools.polarity)
+    # Annotating -----------------------------------------------------------------------------------
+
+    def _begin_annotation(self, layers: OurLayers) -> None:
+        self._close_annotation()
+        self._annotation = annotation = Annotation(
+            self._viewer,
+            layers,
+            self._source,
+            self.controller,
+            self._actions(),
+            keys_with(self._settings.keys),
+        )
+        annotation.tools.changed.connect(self._show_tool)
+        layers.objects.events.selected_label.connect(self._on_label_selected)
+        image, document = self._source.image, annotation.document
+        self._files = Files(
+            document,
+            image,
+            layers.objects,
+            self.dialogs,
+            self._jobs,
+            self._say,
+            self._on_failed,
+            self._safety.forget,
+        )
+        self._files.folder = self._settings.export_folder
+        self._safety.follow(document, image)
+        self._apply_settings()
+        self._let_the_brush_draw()
+        self._show_tool()
+        self._show_state()
+
+    def _let_the_brush_draw(self) -> None:
+        """Choose the object at work for the brush on our objects: what it paints is kept with W."""
+        if self._annotation is not None and self.controller.object_id is not None:
+            objects = self._annotation.layers.objects
+            self._annotation.document.labels.hold(self.controller.object_id)
+            objects.selected_label = self.controller.object_id
 
     def _close_annotation(self) -> None:
         if self._annotation is not None:
+            objects = self._annotation.layers.objects
+            objects.events.selected_label.disconnect(self._on_label_selected)
+            self._safety.leave()
             self._annotation.close()
-            self._annotation = None
+            self._annotation = self._files = None
 
     def _refresh(self) -> None:
         """Ask about what is on screen, unless that would fetch a model nobody has asked for."""
         if self._source.image is None:
             return
-        path = self._model.entry.local_path
+        path = self.panel.model.entry.local_path
         if self._annotation is not None or (path is not None and path.exists()):
             self.controller.refresh()
 
+    def _refine_label(self) -> None:
+        """Open the selected label of the active layer again, or of our objects."""
+        if self._annotation is not None:
+            active, layers = self._viewer.layers.selection.active, self._annotation.layers
+            is_other = isinstance(active, Labels) and active != layers.mask
+            self.controller.use_label(active if is_other else layers.objects)
+
+    def _look_at(self, object_id: int) -> None:
+        document, annotation = self.controller.document, self._annotation
+        if document is not None and annotation is not None:
+            record = document.state.objects.get(object_id)
+            if record is not None:
+                look_at(self._viewer, self._source, annotation.layers.objects, record)
+                self._on_rows_selected([object_id])
+
+    def _look_at_next(self, step: int) -> None:
+        object_id = self.panel.table.next_id(step)
+        if object_id is not None:
+            self.panel.table.select(object_id)
+            self._look_at(object_id)
+
+    def _with_document(self, act: Callable[[Document], object]) -> None:
+        if self.controller.document is not None:
+            try:
+                act(self.controller.document)
+            except PromptError as error:
+                self._on_failed(str(error))
+
+    def _with_files(self, act: Callable[[Files], None]) -> None:
+        if self._files is not None:
+            act(self._files)
+            self._change_settings(export_folder=self._files.folder)
+
+    # Settings -------------------------------------------------------------------------------------
+
+    def _change_settings(self, **changes: Any) -> None:
+        settings = replace(self._settings, **changes)
+        if settings != self._settings:
+            self._on_settings_changed(settings)
+
+    def _on_settings_changed(self, settings: Settings) -> None:
+        self._settings = settings
+        save_settings(settings)
+        self._apply_settings()
+
+    def _apply_settings(self) -> None:
+        settings, controller = self._settings, self.controller
+        self.panel.options.show_settings(settings)
+        self.panel.model.show_model(settings.model)
+        self.panel.show_keys(keys_with(settings.keys))
+        controller.model, controller.device = self.panel.model.entry.name, settings.device
+        controller.live, controller.rule = settings.live, settings.rule
+        controller.each_shape = settings.each_shape
+        if controller.document is not None:
+            controller.document.policy = settings.policy
+            controller.document.cleanup = settings.cleanup
+            controller.refresh()
+
+    def _toggle_live(self) -> None:
+        self._change_settings(live=not self._settings.live)
+
+    def _on_folded(self, name: str, is_folded: bool) -> None:
+        self._settings = self._settings.with_folded(name, is_folded)
+        save_settings(self._settings)
+
+    def _on_keys_changed(self, keys: dict[str, str]) -> None:
+        self._change_settings(keys=keys)
+        if self._annotation is not None:
+            self._annotation.keys.rebind(keys_with(keys))
+
+    def _on_model_chosen(self, name: str) -> None:
+        self._settings = replace(self._settings, model=name)
+        save_settings(self._settings)
+        self.controller.model = name
+        if self._annotation is not None:
+            self.controller.use_model(name)
+        else:
+            self._refresh()
+
+    # Showing --------------------------------------------------------------------------------------
+
+    def _show_tool(self) -> None:
+        if self._annotation is not None:
+            tools = self._annotation.tools
+            self.panel.prompts.show_tool(tools.kind, tools.polarity)
+
     def _show_state(self) -> None:
         """Show the parts that are of use now, and say what can be done."""
-        self._annotate.setVisible(self._annotation is None)
-        self._annotate.setEnabled(self._source.image is not None)
-        self._tools_area.setVisible(self._annotation is not None)
-        self._keys.setVisible(self._annotation is not None)
-        self._heading.setText(f"Object {self.controller.object_id}")
-        self._object.allow_commit(self.controller.can_commit)
-        document = self.controller.document
-        if document is not None:
-            self._object.show_history(document.undo_title, document.redo_title)
-        if not self.controller.busy:
-            self._status.say(self._what_now())
+        panel, controller, document = self.panel, self.controller, self.controller.document
+        panel.show_tools(document is not None)
+        panel.annotate.setEnabled(self._source.image is not None)
+        if document is not None and self._annotation is not None:
+            at_work, objects = document.at_work, self._annotation.layers.objects
+            panel.heading.setText(f"Object {at_work.object_id}")
+            panel.candidates.set_color(_hex(objects.get_color(at_work.object_id)))
+            panel.candidates.show_answer(controller.answer)
+            panel.object.allow_commit(controller.can_commit)
+            panel.object.allow_cancel(bool(at_work.prompts or at_work.planes))
+            panel.object.show_history(document.undo_title, document.redo_title)
+            panel.classes.show_classes(document.state.classes)
+            panel.files.allow_output(bool(document.state.objects) or at_work.has_mask)
+            self._show_objects(document, objects)
+        if self._complaint:
+            panel.status.complain(self._complaint)
+        elif not controller.busy:
+            panel.status.say(self._what_now())
+
+    def _show_objects(self, document: Document, objects: Labels) -> None:
+        records, only = document.state.objects, None
+        if self._here_only:
+            try:
+                plane = self._source.plane
+            except PromptError:
+                plane = None
+            if plane is not None:
+                only = {i for i, record in records.items() if is_on(plane, record)}
+        self.panel.table.show_state(document.state, objects.get_color, only)
+        self.panel.groups["objects"].set_note(str(len(records)) if records else "")
 
     def _what_now(self) -> str:
         if self._source.image is None:
@@ -219,26 +396,33 @@ class SegmentWidget(QWidget):
             return "Press Annotate, then click on an object."
         if self._note:
             return self._note
+        answer = self.controller.answer
+        if answer is not None and answer.score < _DOUBTFUL:
+            return "The model is not sure of this mask. Add points, draw a box, or take another."
         if self.controller.can_commit:
-            return (
-                f"Good? Keep it with {key_of('commit')}. If not, add points or take another mask."
-            )
+            key = keys_with(self._settings.keys)["commit"]
+            return f"Good? Keep it with {key}. If not, add points or take another mask."
         if self._kept is not None:
             return f"Object {self._kept} is kept. Click on the next one."
         return "Click on an object, or drag a box around it."
 
+    def _say(self, sentence: str) -> None:
+        self._note, self._complaint = sentence, ""
+        self.panel.status.say(sentence)
+
+    # Following ------------------------------------------------------------------------------------
+
     def _on_image_chosen(self, image: Image | None) -> None:
         self._close_annotation()
+        self.panel.banner.hide()
         self._source.select(image)
-        self._kept, self._note = None, ""
+        self._kept, self._note, self._complaint = None, "", ""
         layers = None if image is None else find_layers(self._viewer, image)
         if layers is not None:
             self._begin_annotation(layers)
+        elif image is not None:
+            self._safety.look_for(image)
         self._show_state()
-
-    def _on_model_chosen(self, name: str) -> None:
-        self.controller.model = name
-        self._refresh()
 
     def _on_annotate_clicked(self) -> None:
         assert self._source.image is not None
@@ -246,19 +430,19 @@ class SegmentWidget(QWidget):
         if self._annotation is not None:
             self._annotation.tools.tool = "object"
 
-    def _on_tool_chosen(self, tool: Kind) -> None:
-        assert self._annotation is not None
-        self._annotation.tools.tool = tool
+    def _on_tool_chosen(self, tool: Any) -> None:
+        if self._annotation is not None:
+            self._annotation.tools.tool = tool
 
     def _on_polarity_chosen(self, polarity: int) -> None:
-        assert self._annotation is not None
-        self._annotation.tools.polarity = polarity
+        if self._annotation is not None:
+            self._annotation.tools.polarity = polarity
 
     def _on_source_changed(self) -> None:
         image = self._source.image
         if self._annotation and image and find_layers(self._viewer, image) is None:
             self._close_annotation()  # its data have another shape now
-            self._show_state()
+        self._show_state()
         self._settle.start()
 
     def _on_layer_removed(self, event: Any) -> None:
@@ -266,30 +450,85 @@ class SegmentWidget(QWidget):
             self._close_annotation()
             self._show_state()
 
+    def _on_label_selected(self) -> None:
+        if self._annotation is not None:
+            self.panel.table.select(self._annotation.layers.objects.selected_label)
+
+    def _on_rows_selected(self, object_ids: list[int]) -> None:
+        if self._annotation is not None and object_ids:
+            self._annotation.layers.objects.selected_label = object_ids[0]
+
+    def _on_here_only_changed(self, here_only: bool) -> None:
+        self._here_only = here_only
+        self._show_state()
+
+    def _on_classes_changed(self, classes: tuple[ObjectClass, ...]) -> None:
+        self._with_document(lambda document: document.set_classes(classes))
+
     def _on_stage_changed(self, stage: str) -> None:
-        self._status.show_stage(stage)
+        if stage:
+            self._complaint = ""
+        self.panel.status.show_stage(stage)
         if not stage:
             self._show_state()
 
     def _on_answered(self, prediction: Prediction) -> None:
+        self._warned = ""
         if prediction.candidates:
             self._kept = None
-        if self._predict.device:
-            self._model.show_device(self._predict.device)
+        self.panel.status.show_detail(
+            prediction.request.model,
+            self._predict.device,
+            "embedding cached" if prediction.embed_was_cached else "embedding ready",
+            prediction.embed_seconds + prediction.decode_seconds,
+        )
         self._show_state()
 
     def _on_committed(self, label: int) -> None:
         self._kept = label
+        self._let_the_brush_draw()
         self._show_state()
 
     def _on_noted(self, note: str) -> None:
-        self._note = note
+        self._note, self._complaint = note, ""
         self._show_state()
         if note:
-            self._status.say(note)  # also while the worker is busy
+            self.panel.status.say(note)  # also while the worker is busy
 
     def _on_failed(self, sentence: str) -> None:
-        self._status.rest()
-        self._status.complain(sentence)
-        if not self.isVisible():
+        self._complaint = sentence
+        self.panel.status.rest()
+        self.panel.status.complain(sentence)
+        if not self.isVisible() and sentence != self._warned:
+            self._warned = sentence  # once, not at each new try
             show_warning(sentence)
+
+    def _on_left_work_found(self, image: Image) -> None:
+        document, offer = self.controller.document, self._safety.offer
+        is_untouched = document is None or not (document.undo_title or document.state.objects)
+        if image == self._source.image and offer is not None and is_untouched:
+            self.panel.banner.offer(offer.written.astimezone(), offer.objects)
+
+    def _on_restore_requested(self) -> None:
+        if self._annotation is None:
+            self._on_annotate_clicked()
+        self._safety.restore(self._on_left_work_read)
+
+    def _on_left_work_read(self, snapshot: Snapshot) -> None:
+        def act(document: Document) -> None:
+            take_up(document, snapshot, "bring back unsaved work")
+
+        try:
+            self._with_document(act)
+        except ProjectError as error:
+            self._on_failed(str(error))
+        else:
+            self._safety.restored()
+
+
+def _hex(color: Any) -> str:
+    """Give a colour of napari, RGBA in [0, 1] or nothing, as "#rrggbb"."""
+    if color is None:
+        return "#808080"
+    red, green, blue = (round(255 * float(part)) for part in color[:3])
+    return f"#{red:02x}{green:02x}{blue:02x}"

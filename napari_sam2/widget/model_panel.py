@@ -1,4 +1,4 @@
-"""Which model segments, and where it computes."""
+"""Which model segments."""
 
 from __future__ import annotations
 
@@ -42,12 +42,16 @@ class ModelPanel(QWidget):
         """The chosen model."""
         return REGISTRY[self._names[self._choice.currentIndex()]]
 
-    def show_device(self, device: str) -> None:
-        """Say where the model computes, once that is known."""
-        self._hint.setText(f"Computes on {device}.")
+    def show_model(self, name: str) -> None:
+        """Show a model, without a signal; one that is not in the list is passed over."""
+        if name in self._names:
+            self._choice.setCurrentIndex(self._names.index(name))
+            self._show_hint()
 
     def _show_hint(self) -> None:
-        self._hint.setText(_hint(self.entry))
+        hint = _hint(self.entry)
+        self._hint.setText(hint)
+        self._hint.setVisible(bool(hint))
 
     def _on_activated(self) -> None:
         self._show_hint()
@@ -66,6 +70,6 @@ def _version(entry: Entry) -> str:
 
 def _hint(entry: Entry) -> str:
     if entry.bundled:
-        return "Included: nothing to download."
+        return ""
     megabytes = (entry.parameters or 0) * _BYTES_PER_PARAMETER / 1e6
     return f"Downloads {megabytes:.0f} MB the first time, from {entry.repo} ({entry.licence})."

@@ -16,7 +16,7 @@ _MOVES = (
     *(Qt.Key.Key_Home, Qt.Key.Key_End),
 )
 _ROW = 22
-_HEIGHT = 200
+_HEIGHT = 150
 _WIDTHS = {CLASS: 66, SCORE: 33, AREA: 46, PLANES: 44}  # the name has the rest
 _ID_WIDTH, _DIGIT_WIDTH = 22, 7  # the swatch and the margins, and each digit
 _STYLE = """

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
 from superqt.utils import create_worker
@@ -91,6 +93,65 @@ class ThreadRunner(QObject):
     def _on_reported(self, stage: str) -> None:
         if self._report is not None:
             self._report(stage)
+
+
+class Jobs:
+    """Does single pieces of work on a worker thread, one after the other; calls back as above."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Job] = deque()
+        self._running: _Job | None = None
+        self._is_closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a piece of work is being done or waits."""
+        return self._running is not None or bool(self._waiting)
+
+    def start(
+        self,
+        work: Callable[[], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Do `work` after what waits already; then call `done` with what it gives, or `failed`."""
+        if not self._is_closed:
+            self._waiting.append(_Job(work, done, failed))
+            self._start_next()
+
+    def close(self) -> None:
+        """Begin nothing more, and call nobody any more."""
+        self._is_closed = True
+        self._waiting.clear()
+
+    def _start_next(self) -> None:
+        if self._running is None and self._waiting:
+            self._running = self._waiting.popleft()
+            create_worker(
+                self._running.work,
+                _connect={"returned": self._on_returned, "errored": self._on_errored},
+            )
+
+    def _on_returned(self, value: Any) -> None:
+        job, self._running = self._running, None
+        if job is not None and not self._is_closed:
+            job.done(value)
+            self._start_next()
+
+    def _on_errored(self, error: Exception) -> None:
+        if not isinstance(error, Sam2Error):
+            _log.error("A job in the background failed.", exc_info=error)
+        job, self._running = self._running, None
+        if job is not None and not self._is_closed:
+            job.failed(error)
+            self._start_next()
+
+
+@dataclass(frozen=True)
+class _Job:
+    work: Callable[[], Any]
+    done: Callable[[Any], None]
+    failed: Callable[[Exception], None]
 
 
 class LazyPredict:

@@ -173,7 +173,7 @@ class Annotating(RuleBasedStateMachine):
     # Doing ----------------------------------------------------------------------------------------
 
     def annotate(self) -> None:
-        self.panel._annotate.click()
+        self.panel.panel.annotate.click()
         self.layers = find_layers(self.viewer, self.image)
 
     def settle(self) -> None:

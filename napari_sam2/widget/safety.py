@@ -1,0 +1,137 @@
+"""Keeps the work on the chosen image safe, and finds what a crash has left of earlier work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari.layers import Image
+from psygnal import Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_sam2.errors import Sam2Error
+from napari_sam2.layers.snapshots import fingerprint_of
+from napari_sam2.session.document import Document
+from napari_sam2.session.recovery import Found, Recovery
+from napari_sam2.session.snapshot import Snapshot
+from napari_sam2.widget.autosave import Autosave
+from napari_sam2.widget.runner import Jobs
+
+
+class Safety:
+    """Begins saving once an image's fingerprint is known; all of it in the background.
+
+    Parameters
+    ----------
+    recovery : Recovery
+        Where work is kept.
+    jobs : Jobs
+        Does it.
+    parent : QWidget
+        Of the timers.
+
+    Attributes
+    ----------
+    offer : Found or None
+        What was left on the image.
+    found : Signal(Image)
+        There is an offer for this image.
+    failed : Signal(str)
+        One sentence for the user.
+    """
+
+    found = Signal(object)
+    failed = Signal(str)
+
+    def __init__(self, recovery: Recovery, jobs: Jobs, parent: QWidget) -> None:
+        self.offer: Found | None = None
+        self._recovery, self._jobs, self._parent = recovery, jobs, parent
+        self._autosave: Autosave | None = None
+        self._following: tuple[Document, Image] | None = None
+        self._known: tuple[Image, str] | None = None  # the last image, with its fingerprint
+
+    def look_for(self, image: Image) -> None:
+        """Look for work that was left on an image, and tell if there is some."""
+        self.offer = None
+        fingerprint = fingerprint_of(image)
+
+        def work() -> tuple[str, Found | None]:
+            known_as = fingerprint()
+            return known_as, self._recovery.find(known_as)
+
+        def done(result: tuple[str, Found | None]) -> None:
+            known_as, self.offer = result
+            self._known = (image, known_as)
+            self._begin()
+            if self.offer is not None:
+                self.found.emit(image)
+
+        self._jobs.start(work, done, self._on_failed)
+
+    def follow(self, document: Document, image: Image) -> None:
+        """Save this document from now on."""
+        self.leave()
+        self._following = (document, image)
+        if self._known is None or self._known[0] != image:
+            self.look_for(image)
+        self._begin()
+
+    def leave(self) -> None:
+        """Write what is not written yet, and save no more."""
+        if self._autosave is not None:
+            self._autosave.close()
+        self._autosave = self._following = None
+
+    def restore(self, done: Callable[[Snapshot], None]) -> None:
+        """Read what is on offer; it stays until `restored`."""
+        offer = self.offer
+        if offer is not None:
+            self._jobs.start(lambda: self._recovery.load(offer), done, self._on_failed)
+
+    def restored(self) -> None:
+        """Take note that the offer is on screen: once that is written again, it is removed."""
+        offer, self.offer = self.offer, None
+        if self._autosave is not None and offer is not None:
+            self._autosave.write_now()
+            self._jobs.start(lambda: self._recovery.discard(offer), _ignore, self._on_failed)
+
+    def discard(self) -> None:
+        """Remove all that was left on the image."""
+        known, self.offer = self._known, None
+
+        def work() -> None:
+            while known is not None and (found := self._recovery.find(known[1])) is not None:
+                self._recovery.discard(found)
+
+        self._jobs.start(work, _ignore, self._on_failed)
+
+    def forget(self) -> None:
+        """Remove what is kept of the present work: it was saved elsewhere."""
+        if self._autosave is not None:
+            self._autosave.forget()
+
+    def close(self) -> None:
+        """Save no more; what is kept stays."""
+        self.leave()
+        self._recovery.close()
+
+    def _begin(self) -> None:
+        if self._following is None or self._known is None or self._autosave is not None:
+            return
+        document, image = self._following
+        if self._known[0] == image:
+            self._autosave = Autosave(
+                document,
+                image,
+                self._known[1],
+                self._recovery,
+                self._jobs,
+                self.failed.emit,
+                self._parent,
+            )
+
+    def _on_failed(self, error: Exception) -> None:
+        is_ours = isinstance(error, Sam2Error)
+        self.failed.emit(str(error) if is_ours else f"{type(error).__name__}: {error}")
+
+
+def _ignore(_value: object) -> None: ...
