@@ -7,7 +7,7 @@ from threading import Event
 
 import numpy as np
 
-from napari_sam2.controller import Report, Work
+from napari_sam2.asker import Report, Work
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 

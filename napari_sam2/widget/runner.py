@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
 from superqt.utils import create_worker
 
-from napari_sam2.controller import Report, Work
+from napari_sam2.asker import Report, Work
 from napari_sam2.errors import Sam2Error
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction

@@ -1,0 +1,181 @@
+"""Asks one question at a time: the newest first, and of each plane only the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from psygnal import Signal
+
+from napari_sam2.questions import Question
+from napari_sam2.session.planes import Plane
+from napari_sam2.session.prompts import Request
+from napari_sam2.session.results import Prediction
+
+Report = Callable[[str], None]
+Predict = Callable[[Request, Report], Prediction]
+Work = Callable[[Report], Prediction]
+
+
+class Runner(Protocol):
+    """Does work elsewhere, and calls back here: on the thread that called `run`."""
+
+    def run(
+        self,
+        work: Work,
+        done: Callable[[Prediction], None],
+        failed: Callable[[Exception], None],
+        reported: Report,
+    ) -> None:
+        """Start `work`; then call `reported` for each stage, and `done` or `failed` once."""
+
+    def cancel(self) -> None:
+        """Let the work end at the next stage that it reports; it has failed then."""
+
+
+class Asker:
+    """Keeps what waits, drops what nobody wants any more, and tells what came back.
+
+    Parameters
+    ----------
+    runner : Runner
+        Where `predict` runs.
+    predict : callable
+        Gives the prediction for a request.
+    is_wanted : callable
+        Tells whether the answer to a question is of use though it is not the newest.
+    look_for_more : callable
+        Gives a question when nothing waits, or None.
+
+    Attributes
+    ----------
+    answered : Signal(Question, Prediction)
+        An answer that is wanted.
+    failed : Signal(Exception)
+        Instead of an answer that was wanted.
+    stage_changed : Signal(str)
+        What the worker does; "" when at rest.
+    """
+
+    answered = Signal(object, object)
+    failed = Signal(object)
+    stage_changed = Signal(str)
+
+    def __init__(
+        self,
+        runner: Runner,
+        predict: Predict,
+        is_wanted: Callable[[Question], bool],
+        look_for_more: Callable[[], Question | None],
+    ) -> None:
+        self._runner, self._predict = runner, predict
+        self._is_wanted_still, self._look_for_more = is_wanted, look_for_more
+        self._latest: Question | None = None  # about what is on screen
+        self._waiting: dict[Plane, Question] = {}  # the newest one of each plane
+        self._running: Question | None = None
+        self._is_cancelled = False  # the running one
+        self._in_vain: Question | None = None  # the last one without an answer
+        self._is_closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether the worker is at work."""
+        return self._running is not None
+
+    @property
+    def awaits_mask(self) -> bool:
+        """Whether a mask of the object at work is being made."""
+        made = [*self._waiting.values(), *([self._running] if self._running else [])]
+        return any(self._is_wanted_still(question) for question in made)
+
+    def ask(self, question: Question | None) -> None:
+        """Take the question about what is on screen, or that there is none; the same is ignored."""
+        if self._is_closed:
+            return
+        if question != self._latest:
+            self._latest = question
+            # What is embedded ahead is of use on screen only; masks are wanted wherever they are.
+            self._waiting = {plane: q for plane, q in self._waiting.items() if q.prompts}
+            if question is not None:
+                self._take_on(question)
+        self._start_next()
+
+    def forget(self) -> None:
+        """Ask nothing more; what runs is not wanted."""
+        self._latest = None
+        self._waiting.clear()
+
+    def give_up(self, question: Question) -> None:
+        """Do not look for this question again by ourselves."""
+        self._in_vain = question
+
+    def close(self) -> None:
+        """Ask nothing more, and tell nothing any more."""
+        self._is_closed = True
+        self.forget()
+
+    def _take_on(self, question: Question) -> None:
+        self._waiting.pop(question.plane, None)
+        self._waiting[question.plane] = question
+        if self._running is not None and self._running.request.model != question.request.model:
+            self._is_cancelled = True  # it may be a download of minutes
+            self._runner.cancel()
+
+    def _start_next(self) -> None:
+        """Start what was asked last and is wanted still, or look for what nobody asked yet."""
+        while self._waiting and self._running is None:
+            _, question = self._waiting.popitem()
+            if self._is_wanted(question):
+                self._start(question)
+        more = None if self._running else self._look_for_more()
+        if more is not None and more != self._in_vain:
+            self._start(more)
+
+    def _is_wanted(self, question: Question) -> bool:
+        return question == self._latest or self._is_wanted_still(question)
+
+    def _start(self, question: Question) -> None:
+        self._running, self._is_cancelled = question, False
+        self.stage_changed.emit("starting")
+        self._runner.run(
+            partial(self._predict, question.request),
+            self._on_done,
+            self._on_failed,
+            self._on_reported,
+        )
+
+    def _on_done(self, prediction: Prediction) -> None:
+        question = self._finish()
+        if not self._is_closed and self._is_wanted(question):
+            self.answered.emit(question, prediction)
+        self._go_on()
+
+    def _on_failed(self, error: Exception) -> None:
+        question = self._finish()
+        if not self._is_closed and self._is_wanted(question):
+            if self._is_cancelled:
+                self._waiting[question.plane] = question  # wanted again meanwhile
+            else:
+                self._latest, self._in_vain = None, question  # asking again tries again
+                self.failed.emit(error)
+        self._go_on()
+
+    def _on_reported(self, stage: str) -> None:
+        if not self._is_closed:
+            self.stage_changed.emit(stage)
+
+    def _finish(self) -> Question:
+        """Take note that the worker is free, and give what it has worked on."""
+        question = self._running
+        assert question is not None
+        self._running = None
+        if self._waiting.get(question.plane) == question:
+            del self._waiting[question.plane]  # asked again while it was made
+        return question
+
+    def _go_on(self) -> None:
+        if not self._is_closed:
+            self._start_next()
+            if self._running is None:
+                self.stage_changed.emit("")
