@@ -9,19 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam2.controller import Controller
-from napari_sam2.errors import ProjectError, PromptError
+from napari_sam2.errors import ProjectError
 from napari_sam2.layers.create import OurLayers, ensure_layers, find_layers
 from napari_sam2.layers.image_source import ImageSource
-from napari_sam2.layers.jump import is_on, look_at
 from napari_sam2.layers.snapshots import take_up
-from napari_sam2.session.document import Document
-from napari_sam2.session.objects import ObjectClass
 from napari_sam2.session.recovery import Recovery
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.snapshot import Snapshot
@@ -30,10 +26,12 @@ from napari_sam2.widget.files import FileDialogs, Files
 from napari_sam2.widget.image_choice import ImageChoice
 from napari_sam2.widget.keys import keys_with
 from napari_sam2.widget.look import delayed
+from napari_sam2.widget.objects_link import ObjectsLink
 from napari_sam2.widget.panel import Panel
 from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner
 from napari_sam2.widget.safety import Safety
 from napari_sam2.widget.settings import Settings, load_settings, save_settings
+from napari_sam2.widget.speech import Speech
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -84,15 +82,17 @@ class SegmentWidget(QWidget):
         self.dialogs = FileDialogs(self)
         self._annotation: Annotation | None = None
         self._files: Files | None = None
-        self._note = self._complaint = self._warned = ""
         self._kept: int | None = None  # the object kept last, until the next one has a mask
-        self._here_only = False
         self._settle = delayed(self, _SETTLE_MS, self._refresh)
         self._safety = Safety(Recovery() if recovery is None else recovery, self._jobs, self)
         self.panel = Panel(ImageChoice(viewer), self._settings)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self._speech = Speech(self.panel.status, self.isVisible)
+        self._link = ObjectsLink(
+            viewer, self._source, self.controller, self.panel, self._speech.complain
+        )
         self._connect()
         self._closing = self._collect_closing()
         self._apply_settings()
@@ -137,40 +137,21 @@ class SegmentWidget(QWidget):
             (panel.banner.restore_requested, self._on_restore_requested),
             (panel.banner.discard_requested, self._safety.discard),
             (self._safety.found, self._on_left_work_found),
-            (self._safety.failed, self._on_failed),
+            (self._safety.failed, self._speech.complain),
             (self._source.changed, self._on_source_changed),
             (controller.stage_changed, self._on_stage_changed),
             (controller.changed, self._show_state),
             (controller.answered, self._on_answered),
             (controller.committed, self._on_committed),
             (controller.noted, self._on_noted),
-            (controller.failed, self._on_failed),
+            (controller.failed, self._speech.complain),
         ):
             signal.connect(slot)
         panel.annotate.clicked.connect(self._on_annotate_clicked)
         self._viewer.layers.events.removed.connect(self._on_layer_removed)
         for name, group in panel.groups.items():
             group.folded_changed.connect(partial(self._on_folded, name))
-        self._connect_table()
         self._connect_files()
-
-    def _connect_table(self) -> None:
-        table, controller = self.panel.table, self.controller
-        table.selected.connect(self._on_rows_selected)
-        table.jump_requested.connect(self._look_at)
-        table.step_requested.connect(self._look_at_next)
-        table.delete_requested.connect(controller.delete)
-        table.merge_requested.connect(controller.merge)
-        table.reopen_requested.connect(controller.reopen)
-        table.here_only_changed.connect(self._on_here_only_changed)
-        table.renamed.connect(lambda i, name: self._with_document(lambda d: d.rename(i, name)))
-        table.class_chosen.connect(
-            lambda ids, name: self._with_document(lambda d: d.set_class(ids, name))
-        )
-        self.panel.classes.renamed.connect(
-            lambda old, new: self._with_document(lambda d: d.rename_class(old, new))
-        )
-        self.panel.classes.classes_changed.connect(self._on_classes_changed)
 
     def _connect_files(self) -> None:
         files = self.panel.files
@@ -209,8 +190,8 @@ class SegmentWidget(QWidget):
             "cancel": controller.cancel,
             "undo": controller.undo,
             "redo": controller.redo,
-            "next_object": lambda: self._look_at_next(1),
-            "previous_object": lambda: self._look_at_next(-1),
+            "next_object": lambda: self._link.look_at_next(1),
+            "previous_object": lambda: self._link.look_at_next(-1),
             "predict": controller.predict,
             "live": self._toggle_live,
         }
@@ -228,7 +209,7 @@ class SegmentWidget(QWidget):
             keys_with(self._settings.keys),
         )
         annotation.tools.changed.connect(self._show_tool)
-        layers.objects.events.selected_label.connect(self._on_label_selected)
+        self._link.follow(layers.objects)
         image, document = self._source.image, annotation.document
         self._files = Files(
             document,
@@ -236,8 +217,8 @@ class SegmentWidget(QWidget):
             layers.objects,
             self.dialogs,
             self._jobs,
-            self._say,
-            self._on_failed,
+            self._speech.say_note,
+            self._speech.complain,
             self._safety.forget,
         )
         self._files.folder = self._settings.export_folder
@@ -256,8 +237,7 @@ class SegmentWidget(QWidget):
 
     def _close_annotation(self) -> None:
         if self._annotation is not None:
-            objects = self._annotation.layers.objects
-            objects.events.selected_label.disconnect(self._on_label_selected)
+            self._link.leave()
             self._safety.leave()
             self._annotation.close()
             self._annotation = self._files = None
@@ -276,27 +256,6 @@ class SegmentWidget(QWidget):
             active, layers = self._viewer.layers.selection.active, self._annotation.layers
             is_other = isinstance(active, Labels) and active != layers.mask
             self.controller.use_label(active if is_other else layers.objects)
-
-    def _look_at(self, object_id: int) -> None:
-        document, annotation = self.controller.document, self._annotation
-        if document is not None and annotation is not None:
-            record = document.state.objects.get(object_id)
-            if record is not None:
-                look_at(self._viewer, self._source, annotation.layers.objects, record)
-                self._on_rows_selected([object_id])
-
-    def _look_at_next(self, step: int) -> None:
-        object_id = self.panel.table.next_id(step)
-        if object_id is not None:
-            self.panel.table.select(object_id)
-            self._look_at(object_id)
-
-    def _with_document(self, act: Callable[[Document], object]) -> None:
-        if self.controller.document is not None:
-            try:
-                act(self.controller.document)
-            except PromptError as error:
-                self._on_failed(str(error))
 
     def _with_files(self, act: Callable[[Files], None]) -> None:
         if self._files is not None:
@@ -369,33 +328,16 @@ class SegmentWidget(QWidget):
             panel.object.allow_commit(controller.can_commit)
             panel.object.allow_cancel(bool(at_work.prompts or at_work.planes))
             panel.object.show_history(document.undo_title, document.redo_title)
-            panel.classes.show_classes(document.state.classes)
             panel.files.allow_output(bool(document.state.objects) or at_work.has_mask)
-            self._show_objects(document, objects)
-        if self._complaint:
-            panel.status.complain(self._complaint)
-        elif not controller.busy:
-            panel.status.say(self._what_now())
-
-    def _show_objects(self, document: Document, objects: Labels) -> None:
-        records, only = document.state.objects, None
-        if self._here_only:
-            try:
-                plane = self._source.plane
-            except PromptError:
-                plane = None
-            if plane is not None:
-                only = {i for i, record in records.items() if is_on(plane, record)}
-        self.panel.table.show_state(document.state, objects.get_color, only)
-        self.panel.groups["objects"].set_note(str(len(records)) if records else "")
+            self._link.show(document)
+        if self._speech.complaint or not controller.busy:
+            self._speech.say(self._what_now())
 
     def _what_now(self) -> str:
         if self._source.image is None:
             return "Open an image to begin."
         if self._annotation is None:
             return "Press Annotate, then click on an object."
-        if self._note:
-            return self._note
         answer = self.controller.answer
         if answer is not None and answer.score < _DOUBTFUL:
             return "The model is not sure of this mask. Add points, draw a box, or take another."
@@ -406,17 +348,14 @@ class SegmentWidget(QWidget):
             return f"Object {self._kept} is kept. Click on the next one."
         return "Click on an object, or drag a box around it."
 
-    def _say(self, sentence: str) -> None:
-        self._note, self._complaint = sentence, ""
-        self.panel.status.say(sentence)
-
     # Following ------------------------------------------------------------------------------------
 
     def _on_image_chosen(self, image: Image | None) -> None:
         self._close_annotation()
         self.panel.banner.hide()
         self._source.select(image)
-        self._kept, self._note, self._complaint = None, "", ""
+        self._kept = None
+        self._speech.reset()
         layers = None if image is None else find_layers(self._viewer, image)
         if layers is not None:
             self._begin_annotation(layers)
@@ -450,30 +389,15 @@ class SegmentWidget(QWidget):
             self._close_annotation()
             self._show_state()
 
-    def _on_label_selected(self) -> None:
-        if self._annotation is not None:
-            self.panel.table.select(self._annotation.layers.objects.selected_label)
-
-    def _on_rows_selected(self, object_ids: list[int]) -> None:
-        if self._annotation is not None and object_ids:
-            self._annotation.layers.objects.selected_label = object_ids[0]
-
-    def _on_here_only_changed(self, here_only: bool) -> None:
-        self._here_only = here_only
-        self._show_state()
-
-    def _on_classes_changed(self, classes: tuple[ObjectClass, ...]) -> None:
-        self._with_document(lambda document: document.set_classes(classes))
-
     def _on_stage_changed(self, stage: str) -> None:
         if stage:
-            self._complaint = ""
+            self._speech.complaint = ""
         self.panel.status.show_stage(stage)
         if not stage:
             self._show_state()
 
     def _on_answered(self, prediction: Prediction) -> None:
-        self._warned = ""
+        self._speech.calm_down()
         if prediction.candidates:
             self._kept = None
         self.panel.status.show_detail(
@@ -490,18 +414,8 @@ class SegmentWidget(QWidget):
         self._show_state()
 
     def _on_noted(self, note: str) -> None:
-        self._note, self._complaint = note, ""
+        self._speech.say_note(note)
         self._show_state()
-        if note:
-            self.panel.status.say(note)  # also while the worker is busy
-
-    def _on_failed(self, sentence: str) -> None:
-        self._complaint = sentence
-        self.panel.status.rest()
-        self.panel.status.complain(sentence)
-        if not self.isVisible() and sentence != self._warned:
-            self._warned = sentence  # once, not at each new try
-            show_warning(sentence)
 
     def _on_left_work_found(self, image: Image) -> None:
         document, offer = self.controller.document, self._safety.offer
@@ -515,13 +429,12 @@ class SegmentWidget(QWidget):
         self._safety.restore(self._on_left_work_read)
 
     def _on_left_work_read(self, snapshot: Snapshot) -> None:
-        def act(document: Document) -> None:
-            take_up(document, snapshot, "bring back unsaved work")
-
+        if self.controller.document is None:
+            return
         try:
-            self._with_document(act)
+            take_up(self.controller.document, snapshot, "bring back unsaved work")
         except ProjectError as error:
-            self._on_failed(str(error))
+            self._speech.complain(str(error))
         else:
             self._safety.restored()
 

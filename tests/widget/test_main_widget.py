@@ -191,7 +191,7 @@ def test_errors_are_a_notification_when_the_panel_is_hidden(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     warned = Mock()
-    monkeypatch.setattr("napari_sam2.widget.main_widget.show_warning", warned)
+    monkeypatch.setattr("napari_sam2.widget.speech.show_warning", warned)
     predict.error = WeightsError("no network")
     annotate(panel)
     panel.hide()
