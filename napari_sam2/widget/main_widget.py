@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
@@ -24,13 +22,14 @@ from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.widget.annotation import Annotation
 from napari_sam2.widget.files import FileDialogs, Files
 from napari_sam2.widget.image_choice import ImageChoice
-from napari_sam2.widget.keys import keys_with
+from napari_sam2.widget.keys import Keys
 from napari_sam2.widget.look import delayed
 from napari_sam2.widget.objects_link import ObjectsLink
 from napari_sam2.widget.panel import Panel
+from napari_sam2.widget.preferences import Preferences
 from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner
 from napari_sam2.widget.safety import Safety
-from napari_sam2.widget.settings import Settings, load_settings, save_settings
+from napari_sam2.widget.settings import load_settings
 from napari_sam2.widget.speech import Speech
 
 if TYPE_CHECKING:
@@ -73,7 +72,6 @@ class SegmentWidget(QWidget):
     ) -> None:
         super().__init__()
         self._viewer = viewer
-        self._settings = load_settings()
         self._predict = LazyPredict() if predict is None else predict
         self._source = ImageSource(viewer)
         self._runner = ThreadRunner() if runner is None else runner
@@ -85,7 +83,9 @@ class SegmentWidget(QWidget):
         self._kept: int | None = None  # the object kept last, until the next one has a mask
         self._settle = delayed(self, _SETTLE_MS, self._refresh)
         self._safety = Safety(Recovery() if recovery is None else recovery, self._jobs, self)
-        self.panel = Panel(ImageChoice(viewer), self._settings)
+        settings = load_settings()
+        self.panel = Panel(ImageChoice(viewer), settings)
+        self._preferences = Preferences(settings, self.panel, self.controller)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
@@ -95,7 +95,6 @@ class SegmentWidget(QWidget):
         )
         self._connect()
         self._closing = self._collect_closing()
-        self._apply_settings()
         self._on_image_chosen(self.panel.images.image)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
@@ -122,7 +121,8 @@ class SegmentWidget(QWidget):
         panel, controller = self.panel, self.controller
         for signal, slot in (
             (panel.images.chosen, self._on_image_chosen),
-            (panel.model.chosen, self._on_model_chosen),
+            (self._preferences.model_changed, self._on_model_changed),
+            (self._preferences.keys_changed, self._on_keys_changed),
             (panel.prompts.tool_chosen, self._on_tool_chosen),
             (panel.prompts.polarity_chosen, self._on_polarity_chosen),
             (panel.candidates.chosen, controller.choose),
@@ -131,9 +131,7 @@ class SegmentWidget(QWidget):
             (panel.object.cancel_requested, controller.cancel),
             (panel.object.undo_requested, controller.undo),
             (panel.object.redo_requested, controller.redo),
-            (panel.options.changed, self._on_settings_changed),
             (panel.options.predict_requested, controller.predict),
-            (panel.keys.changed, self._on_keys_changed),
             (panel.banner.restore_requested, self._on_restore_requested),
             (panel.banner.discard_requested, self._safety.discard),
             (self._safety.found, self._on_left_work_found),
@@ -149,8 +147,6 @@ class SegmentWidget(QWidget):
             signal.connect(slot)
         panel.annotate.clicked.connect(self._on_annotate_clicked)
         self._viewer.layers.events.removed.connect(self._on_layer_removed)
-        for name, group in panel.groups.items():
-            group.folded_changed.connect(partial(self._on_folded, name))
         self._connect_files()
 
     def _connect_files(self) -> None:
@@ -193,7 +189,7 @@ class SegmentWidget(QWidget):
             "next_object": lambda: self._link.look_at_next(1),
             "previous_object": lambda: self._link.look_at_next(-1),
             "predict": controller.predict,
-            "live": self._toggle_live,
+            "live": self._preferences.toggle_live,
         }
 
     # Annotating -----------------------------------------------------------------------------------
@@ -206,7 +202,7 @@ class SegmentWidget(QWidget):
             self._source,
             self.controller,
             self._actions(),
-            keys_with(self._settings.keys),
+            self._preferences.keys,
         )
         annotation.tools.changed.connect(self._show_tool)
         self._link.follow(layers.objects)
@@ -221,9 +217,9 @@ class SegmentWidget(QWidget):
             self._speech.complain,
             self._safety.forget,
         )
-        self._files.folder = self._settings.export_folder
+        self._files.folder = self._preferences.settings.export_folder
         self._safety.follow(document, image)
-        self._apply_settings()
+        self._preferences.apply()
         self._let_the_brush_draw()
         self._show_tool()
         self._show_state()
@@ -260,53 +256,7 @@ class SegmentWidget(QWidget):
     def _with_files(self, act: Callable[[Files], None]) -> None:
         if self._files is not None:
             act(self._files)
-            self._change_settings(export_folder=self._files.folder)
-
-    # Settings -------------------------------------------------------------------------------------
-
-    def _change_settings(self, **changes: Any) -> None:
-        settings = replace(self._settings, **changes)
-        if settings != self._settings:
-            self._on_settings_changed(settings)
-
-    def _on_settings_changed(self, settings: Settings) -> None:
-        self._settings = settings
-        save_settings(settings)
-        self._apply_settings()
-
-    def _apply_settings(self) -> None:
-        settings, controller = self._settings, self.controller
-        self.panel.options.show_settings(settings)
-        self.panel.model.show_model(settings.model)
-        self.panel.show_keys(keys_with(settings.keys))
-        controller.model, controller.device = self.panel.model.entry.name, settings.device
-        controller.live, controller.rule = settings.live, settings.rule
-        controller.each_shape = settings.each_shape
-        if controller.document is not None:
-            controller.document.policy = settings.policy
-            controller.document.cleanup = settings.cleanup
-            controller.refresh()
-
-    def _toggle_live(self) -> None:
-        self._change_settings(live=not self._settings.live)
-
-    def _on_folded(self, name: str, is_folded: bool) -> None:
-        self._settings = self._settings.with_folded(name, is_folded)
-        save_settings(self._settings)
-
-    def _on_keys_changed(self, keys: dict[str, str]) -> None:
-        self._change_settings(keys=keys)
-        if self._annotation is not None:
-            self._annotation.keys.rebind(keys_with(keys))
-
-    def _on_model_chosen(self, name: str) -> None:
-        self._settings = replace(self._settings, model=name)
-        save_settings(self._settings)
-        self.controller.model = name
-        if self._annotation is not None:
-            self.controller.use_model(name)
-        else:
-            self._refresh()
+            self._preferences.change(export_folder=self._files.folder)
 
     # Showing --------------------------------------------------------------------------------------
 
@@ -342,7 +292,7 @@ class SegmentWidget(QWidget):
         if answer is not None and answer.score < _DOUBTFUL:
             return "The model is not sure of this mask. Add points, draw a box, or take another."
         if self.controller.can_commit:
-            key = keys_with(self._settings.keys)["commit"]
+            key = self._preferences.keys["commit"]
             return f"Good? Keep it with {key}. If not, add points or take another mask."
         if self._kept is not None:
             return f"Object {self._kept} is kept. Click on the next one."
@@ -362,6 +312,17 @@ class SegmentWidget(QWidget):
         elif image is not None:
             self._safety.look_for(image)
         self._show_state()
+
+    def _on_model_changed(self, name: str) -> None:
+        if self._annotation is not None:
+            self.controller.use_model(name)
+        else:
+            self.controller.model = name
+            self._refresh()
+
+    def _on_keys_changed(self, keys: Keys) -> None:
+        if self._annotation is not None:
+            self._annotation.keys.rebind(keys)
 
     def _on_annotate_clicked(self) -> None:
         assert self._source.image is not None
