@@ -10,7 +10,7 @@ from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.prompt_layers import PromptLayers
 from napari_sam2.session.document import Document
 from napari_sam2.session.masks import PackedMask
-from napari_sam2.session.objects import Answer, PlaneWork
+from napari_sam2.session.objects import PlaneWork
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import LowResMask, PlaneImage, Prompts, Request
 
@@ -136,7 +136,10 @@ class QuestionReader:
         return self.read_prompts(question.plane, request.image.shape, how)[0] == question.prompts
 
     def _start_from(self, plane: Plane, prompts: Prompts) -> PackedMask | LowResMask | None:
-        """Give the mask that a correction starts from: the one shown, if the prompts add to it."""
+        """Give what a correction starts from: the shown mask's logits, if the prompts add to it.
+
+        What the brush has corrected stays so by itself, whatever the model answers.
+        """
         work = self.work_on(plane)
         if not prompts or work is None or work.answer is None:
             return prompts.mask_prompt
@@ -145,18 +148,12 @@ class QuestionReader:
             return prompts.mask_prompt or work.mask or None
         if prompts == answer.prompts or not _adds_to(prompts, answer.prompts):
             return prompts.mask_prompt
-        return _as_prompt(work, answer)
+        return answer.logits[answer.chosen] if answer.logits else prompts.mask_prompt
 
 
 def is_answer_to(prompts: Prompts, work: PlaneWork | None) -> bool:
     """Tell whether the answer on a plane is one to these prompts."""
     return work is not None and work.answer is not None and work.answer.prompts == prompts
-
-
-def _as_prompt(work: PlaneWork, answer: Answer) -> PackedMask | LowResMask:
-    """Give the shown mask as a prompt: the model's own logits, unless the brush has been there."""
-    is_painted = work.added is not None or work.removed is not None
-    return work.mask if is_painted or not answer.logits else answer.logits[answer.chosen]
 
 
 def _adds_to(new: Prompts, old: Prompts) -> bool:

@@ -504,8 +504,19 @@ def _record(at_work: AtWork, stray: ObjectRecord | None) -> ObjectRecord:
         score=float(np.mean(scores)) if scores else _NAN,
         name="" if original is None else original.name,
         class_name="" if original is None else original.class_name,
-        work=replace(at_work, original=None),
+        work=_without_logits(at_work),
     )
+
+
+def _without_logits(at_work: AtWork) -> AtWork:
+    """Give what is worth keeping of an object: logits take a hundred times its mask's memory."""
+    planes = {
+        plane: work
+        if work.answer is None
+        else replace(work, answer=replace(work.answer, logits=()))
+        for plane, work in at_work.planes.items()
+    }
+    return replace(at_work, planes=planes, original=None)
 
 
 def _restored(record: ObjectRecord, stray: ObjectRecord | None) -> ObjectRecord:
