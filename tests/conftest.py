@@ -45,6 +45,19 @@ if not HAS_DISPLAY:
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machine-steps",
+        type=int,
+        default=2000,
+        help="random steps of tests/widget/test_machine.py; 10000 before a release",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["MACHINE_STEPS"] = str(config.option.machine_steps)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what this machine cannot show, and downloads that nobody asked for."""
     wants_weights = "weights" in config.option.markexpr

@@ -1,7 +1,7 @@
 """Random annotation: the labels always equal a simple reference, and undo restores everything.
 
 The reference keeps whole copies of everything after each step, which is what undo must bring back.
-`MACHINE_STEPS=10000` runs more of it.
+`pytest --machine-steps 10000` does more of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.fakes import HeldRunner, SquarePredict
 
 SHAPE = (3, 24, 32)
 SCALE, TRANSLATE = (2, 0.5, 0.5), (0, 10, 20)
-STEPS = int(os.environ.get("MACHINE_STEPS", "2000"))
+STEPS = int(os.environ["MACHINE_STEPS"])
 STEPS_A_RUN = 50
 
 planes = st.integers(0, SHAPE[0] - 1)
