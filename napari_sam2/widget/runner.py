@@ -1,4 +1,4 @@
-"""The only place that starts a thread."""
+"""What is done on worker threads, one piece at a time."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
-from superqt.utils import create_worker
 
 from napari_sam2.asker import Report, Work
 from napari_sam2.errors import Sam2Error
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
+from napari_sam2.widget.elsewhere import do_elsewhere
 
 if TYPE_CHECKING:
     from napari_sam2.session.image_segmenter import LazySegmenter
@@ -54,14 +55,8 @@ class ThreadRunner(QObject):
         """Start `work` on a worker thread; the work before it must have ended."""
         self._done, self._failed, self._report = done, failed, reported
         self._cancelled.clear()
-        create_worker(
-            self._work,  # bound, so that this object lives as long as the worker
-            work,
-            _connect={
-                "returned": self._on_returned,
-                "errored": self._on_errored,  # or superqt raises it on the GUI thread
-            },
-        )
+        # All are bound, so that this object lives as long as the worker.
+        do_elsewhere(partial(work, self._tell), self._on_returned, self._on_errored)
 
     def cancel(self) -> None:
         """Let the work end at the next stage that it reports."""
@@ -71,9 +66,6 @@ class ThreadRunner(QObject):
         """Cancel, and forget whom to call."""
         self.cancel()
         self._done = self._failed = self._report = None
-
-    def _work(self, work: Work) -> Prediction:
-        return work(self._tell)
 
     def _tell(self, stage: str) -> None:
         if self._cancelled.is_set():
@@ -127,10 +119,7 @@ class Jobs:
     def _start_next(self) -> None:
         if self._running is None and self._waiting:
             self._running = self._waiting.popleft()
-            create_worker(
-                self._running.work,
-                _connect={"returned": self._on_returned, "errored": self._on_errored},
-            )
+            do_elsewhere(self._running.work, self._on_returned, self._on_errored)
 
     def _on_returned(self, value: Any) -> None:
         job, self._running = self._running, None

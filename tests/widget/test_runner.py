@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from threading import Event, current_thread, main_thread
 from unittest.mock import Mock
 
@@ -33,6 +34,23 @@ def test_work_runs_elsewhere_and_calls_back_here(qtbot: QtBot) -> None:
     assert threads["done"] == (main_thread(), "mask")
     assert threads["reported"] == (main_thread(), "embedding")
     assert "failed" not in threads
+
+
+def test_a_warning_while_and_after_work_runs_is_shown_as_ever(qtbot: QtBot) -> None:
+    shows, is_at_work, may_end, done = warnings.showwarning, Event(), Event(), Mock()
+
+    def work(report):
+        is_at_work.set()
+        may_end.wait(10)
+        return warnings.showwarning
+
+    ThreadRunner().run(work, done, Mock(), Mock())
+    is_at_work.wait(10)
+    with warnings.catch_warnings():  # as numpy and pandas do at any moment
+        may_end.set()
+        qtbot.waitUntil(lambda: done.called)
+    assert done.call_args.args == (shows,)
+    assert warnings.showwarning is shows
 
 
 def test_an_error_is_handed_over_and_not_raised(
