@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from napari.layers import Labels, Points
+import tifffile
+import zarr
 from napari.viewer import Viewer
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPoint, Qt, QThreadPool
-from qtpy.QtWidgets import QLabel, QPushButton, QWidget
+from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtWidgets import QApplication, QLabel, QMenu, QTableView
 
+from napari_sam2.session.export import FORMATS
+from napari_sam2.session.project import load_session
 from napari_sam2.weights.registry import REGISTRY, Entry
+from napari_sam2.widget import SegmentWidget
 from tests.fakes import SquarePredict
+from tests.widget.dialogs import FakeDialogs
+from tests.widget.hand import Hand
 
 pytestmark = [
     pytest.mark.gl,
     # napari's own, while it starts and closes.
     pytest.mark.filterwarnings("ignore::DeprecationWarning:napari"),
 ]
+Key = Qt.Key
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+COMMAND = Qt.KeyboardModifier.ControlModifier
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Viewer]) -> Viewer:
-    viewer = make_napari_viewer(show=True)
-    viewer.add_image(
+def empty_viewer(make_napari_viewer: Callable[..., Viewer]) -> Viewer:
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def viewer(empty_viewer: Viewer) -> Viewer:
+    empty_viewer.add_image(
         np.random.default_rng(0).random((5, 40, 60)), scale=(2, 0.5, 0.5), translate=(0, 10, 20)
     )
-    viewer.dims.set_point(0, 4)
-    return viewer
+    empty_viewer.dims.set_point(0, 4)
+    return empty_viewer
 
 
 @pytest.fixture
@@ -41,69 +56,211 @@ def predict(monkeypatch: pytest.MonkeyPatch) -> SquarePredict:
     return predict
 
 
-def dock(viewer: Viewer) -> QWidget:
+def dock(viewer: Viewer) -> SegmentWidget:
     _, panel = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
     return panel
 
 
-def press_button(panel: QWidget, title: str) -> None:
-    next(b for b in panel.findChildren(QPushButton) if b.text().startswith(title)).click()
+def layer(viewer: Viewer, content: str) -> Any:
+    return next(layer for layer in viewer.layers if layer.name.endswith(f": {content}"))
 
 
-def layer(viewer: Viewer, kind: type) -> Any:
-    return next(layer for layer in viewer.layers if isinstance(layer, kind))
+def count(viewer: Viewer, label: int, content: str = "mask") -> int:
+    return int(np.count_nonzero(layer(viewer, content).data == label))
 
 
-def count(viewer: Viewer, label: int) -> int:
-    return int(np.count_nonzero(layer(viewer, Labels).data == label))
-
-
-def canvas(viewer: Viewer) -> QWidget:
-    return viewer.window._qt_viewer.canvas.native
-
-
-def click(qtbot: QtBot, viewer: Viewer, y: float, x: float) -> None:
-    """Click on the middle of the canvas, where this pixel of the image is brought."""
-    viewer.scene.camera.center = (0, *viewer.layers[0].data_to_world((2, y, x))[1:])
-    middle = QPoint(canvas(viewer).width() // 2, canvas(viewer).height() // 2)
-    qtbot.mouseClick(canvas(viewer), Qt.MouseButton.LeftButton, pos=middle)
-
-
-def test_from_the_plugin_menu_to_a_committed_object(
-    qtbot: QtBot, viewer: Viewer, predict: SquarePredict
+def test_a_whole_session(
+    qtbot: QtBot,
+    empty_viewer: Viewer,
+    predict: SquarePredict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """From an empty viewer to exported files, with nothing but mouse, keys and buttons."""
+    viewer, hand, dialogs = empty_viewer, Hand(qtbot, empty_viewer), FakeDialogs()
+    monkeypatch.setattr("napari_sam2.widget.main_widget.FileDialogs", lambda _parent: dialogs)
+    (tmp_path / "out").mkdir()
+    tifffile.imwrite(
+        tmp_path / "cells.tif", np.random.default_rng(0).integers(0, 255, (5, 40, 60), np.uint8)
+    )
     panel = dock(viewer)
-    press_button(panel, "Annotate")
-    click(qtbot, viewer, 20, 30)
+    viewer.open(tmp_path / "cells.tif", scale=(2, 0.5, 0.5), translate=(0, 10, 20))
+    viewer.dims.set_point(0, 4)
+    hand.press(panel, "Annotate")
+
+    _annotate_by_points(qtbot, viewer, hand, predict, panel)
+    _annotate_by_shapes(qtbot, viewer, hand, predict, panel)
+    _annotate_another_plane(qtbot, viewer, hand)
+    _go_round_in_the_table(qtbot, viewer, hand, panel)
+    _paint(qtbot, viewer, hand)
+    labels = layer(viewer, "objects").data.copy()
+    _export(qtbot, hand, panel, dialogs, tmp_path)
+    viewer.close()
+    _check_files(tmp_path, labels)
+
+
+def _annotate_by_points(
+    qtbot: QtBot, viewer: Viewer, hand: Hand, predict: SquarePredict, panel: SegmentWidget
+) -> None:
+    """Object 1: a square of 9 around (20, 30) on plane 2."""
+    hand.click(20, 30)
     qtbot.waitUntil(lambda: count(viewer, 1) == 49)
-    assert layer(viewer, Labels).data[2, 17:24, 27:34].all()
-    qtbot.keyClick(canvas(viewer), Qt.Key.Key_N)
-    assert count(viewer, 1) == 81
-    qtbot.keyClick(canvas(viewer), Qt.Key.Key_Q)
-    click(qtbot, viewer, 20, 50)
+    assert layer(viewer, "mask").data[2, 17:24, 27:34].all()
+    hand.click(20, 50, SHIFT)
     qtbot.waitUntil(lambda: predict.asked[-1].prompts.polarity == (1, 0))
-    qtbot.keyClick(canvas(viewer), Qt.Key.Key_W)
-    qtbot.waitUntil(lambda: len(layer(viewer, Points).data) == 0)
-    assert layer(viewer, Labels).selected_label == 2
+    qtbot.waitUntil(lambda: not panel.controller.busy)
+    hand.key(Key.Key_N)
+    assert count(viewer, 1) == 81
+    hand.key(Key.Key_N, SHIFT)
     assert count(viewer, 1) == 49
+    hand.key(Key.Key_Z, COMMAND)
+    assert count(viewer, 1) == 81
+    for _ in range(3):
+        hand.key(Key.Key_Z, COMMAND)
+    assert count(viewer, 1) == 0
+    assert len(layer(viewer, "points").data) == 0
+    for _ in range(3):
+        hand.key(Key.Key_Z, COMMAND | SHIFT)
+    assert layer(viewer, "points").data.shape == (2, 3)
+    assert count(viewer, 1) == 81
+    hand.key(Key.Key_W)
+    qtbot.waitUntil(lambda: count(viewer, 1, "objects") == 81)
+    assert count(viewer, 1) == 0
+    assert len(layer(viewer, "points").data) == 0
+
+
+def _annotate_by_shapes(
+    qtbot: QtBot, viewer: Viewer, hand: Hand, predict: SquarePredict, panel: SegmentWidget
+) -> None:
+    """Object 2: a box of 8 x 10 at (2, 40); a scribble and a lasso are tried and dropped."""
+    hand.press(panel, "Scribble")
+    hand.drag([(4, 4), (4, 14), (8, 14)])
+    qtbot.waitUntil(lambda: count(viewer, 2) > 0)
+    assert len(predict.asked[-1].prompts.points) >= 3
+    hand.key(Key.Key_U)
+    assert count(viewer, 2) == 0
+    assert len(layer(viewer, "shapes").data) == 0
+    hand.press(panel, "Lasso")
+    hand.drag([(24, 4), (24, 14), (34, 14), (34, 4), (24.5, 4)])
+    qtbot.waitUntil(lambda: count(viewer, 2) > 80)
+    assert predict.asked[-1].prompts.mask_prompt is not None
+    hand.key(Key.Key_U)
+    hand.press(panel, "Box")
+    hand.drag([(10, 50), (2, 40)])
+    qtbot.waitUntil(lambda: predict.asked[-1].prompts.box is not None and count(viewer, 2) > 0)
+    assert layer(viewer, "mask").data[2, 3:9, 41:49].all()
+    hand.key(Key.Key_W)
+    qtbot.waitUntil(lambda: count(viewer, 2, "objects") == 80)
+
+
+def _annotate_another_plane(qtbot: QtBot, viewer: Viewer, hand: Hand) -> None:
+    """Object 3: a square of 7 around (30, 10) on plane 4."""
+    viewer.dims.set_point(0, 8)
+    hand.activate(viewer.layers[0])
+    hand.key(Key.Key_G)  # on a layer that is not ours
+    assert layer(viewer, "points") == viewer.layers.selection.active
+    hand.click(30, 10)
+    qtbot.waitUntil(lambda: count(viewer, 3) == 49)
+    hand.activate(layer(viewer, "objects"))
+    hand.key(Key.Key_W)
+    qtbot.waitUntil(lambda: count(viewer, 3, "objects") == 49)
+    assert (layer(viewer, "objects").data[4] == 3).sum() == 49
+
+
+def _go_round_in_the_table(qtbot: QtBot, viewer: Viewer, hand: Hand, panel: SegmentWidget) -> None:
+    """Select a row, go to the next object, open it again, and keep it with another candidate."""
+    table = panel.findChild(QTableView)
+    hand.click_on_row(table, 1)
+    assert layer(viewer, "objects").selected_label == 2
+    hand.key(Key.Key_J, on=table)  # the table has the keyboard now
+    assert viewer.dims.current_step[0] == 4
+    assert layer(viewer, "objects").selected_label == 3
+    hand.key(Key.Key_J, SHIFT, on=table)
+    hand.key(Key.Key_J, SHIFT, on=table)
+    assert viewer.dims.current_step[0] == 2
+    hand.key(Key.Key_W, SHIFT, on=table)
+    assert count(viewer, 1) == 81
+    assert count(viewer, 1, "objects") == 0
+    assert layer(viewer, "points").data[:, 1:].round().tolist() == [[20, 30], [20, 50]]
+    hand.key(Key.Key_N)
+    assert count(viewer, 1) == 25
+    hand.key(Key.Key_W, on=table)
+    qtbot.waitUntil(lambda: count(viewer, 1, "objects") == 25)
+
+
+def _paint(qtbot: QtBot, viewer: Viewer, hand: Hand) -> None:
+    """Paint on the mask of object 4, and on kept object 2."""
+    hand.activate(layer(viewer, "points"))
+    hand.click(32, 32)
+    qtbot.waitUntil(lambda: count(viewer, 4) == 49)
+    mask, objects = layer(viewer, "mask"), layer(viewer, "objects")
+    hand.activate(mask)
+    mask.brush_size = 1
+    hand.key(Key.Key_2)  # napari's key for the brush
+    hand.drag([(28, 32), (28, 36)])
+    assert count(viewer, 4) == 54
+    hand.key(Key.Key_W)
+    qtbot.waitUntil(lambda: count(viewer, 4, "objects") == 54)
+    hand.activate(objects)
+    objects.brush_size, objects.selected_label = 1, 2
+    hand.key(Key.Key_2)
+    hand.drag([(12, 42), (12, 47)])
+    assert count(viewer, 2, "objects") == 86
+    hand.key(Key.Key_Z, COMMAND)
+    assert count(viewer, 2, "objects") == 80
+    hand.key(Key.Key_Z, COMMAND | SHIFT)
+    assert count(viewer, 2, "objects") == 86
+
+
+def _export(
+    qtbot: QtBot, hand: Hand, panel: SegmentWidget, dialogs: FakeDialogs, folder: Path
+) -> None:
+    """Save the session, and export to every format there is."""
+    hand.press(panel, "Files")
+    dialogs.answers = [folder / "day 1.sam2.zip"]
+    hand.press(panel, "Save session")
+    qtbot.waitUntil(lambda: panel.panel.status.text == "Saved as day 1.sam2.zip.")
+    for at, entry in enumerate(FORMATS.values()):
+        name = f"cells{entry.suffix}"
+        dialogs.answers = [folder / "out" / name]
+        hand.press(panel, "Export")
+        menu = QApplication.activePopupWidget()
+        assert isinstance(menu, QMenu)
+        hand.choose(menu, at)
+        sentence = f"Exported 4 objects to {name}."
+        qtbot.waitUntil(lambda sentence=sentence: panel.panel.status.text == sentence)
+
+
+def _check_files(folder: Path, labels: np.ndarray) -> None:
+    """Read everything back, each with a reader of its own."""
+    session, out = load_session(folder / "day 1.sam2.zip"), folder / "out"
+    for plane in range(5):
+        np.testing.assert_array_equal(session.read_block((plane,)), labels[plane])
+    assert set(session.state.objects) == {1, 2, 3, 4}
+    np.testing.assert_array_equal(tifffile.imread(out / "cells.tif"), labels)
+    np.testing.assert_array_equal(zarr.open(out / "cells.zarr/labels/objects/0")[:], labels)
+    areas = [int((labels == value).sum()) for value in (1, 2, 3, 4)]
+    coco = json.loads((out / "cells.json").read_text("utf-8"))
+    assert sorted(entry["area"] for entry in coco["annotations"]) == sorted(areas)
+    outlines = json.loads((out / "cells.geojson").read_text("utf-8"))
+    assert len(outlines["features"]) == 4
+    with (out / "cells.csv").open(encoding="utf-8", newline="") as file:
+        assert [int(row["pixels"]) for row in csv.DictReader(file)] == areas
 
 
 def test_a_real_model_answers(
     qtbot: QtBot, viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(REGISTRY, "micro", Entry("micro", str(_save_tiny_model(tmp_path))))
-    panel = dock(viewer)
-    press_button(panel, "Annotate")
-    click(qtbot, viewer, 20, 30)
-
-    def texts() -> str:
-        return " ".join(label.text() for label in panel.findChildren(QLabel))
+    panel, hand = dock(viewer), Hand(qtbot, viewer)
+    hand.press(panel, "Annotate")
+    hand.click(20, 30)
 
     def has_answered() -> None:
-        assert "1 of 3" in texts()
+        assert any("1 of 3" in label.text() for label in panel.findChildren(QLabel))
 
     qtbot.waitUntil(has_answered, timeout=120_000)
-    assert "Computes on" in texts()
+    assert "micro" in panel.panel.status.detail
 
 
 @pytest.mark.parametrize("what", ["dock", "viewer"])
@@ -112,7 +269,7 @@ def test_closing_while_the_worker_runs(
 ) -> None:
     predict.may_answer.clear()
     panel = dock(viewer)
-    press_button(panel, "Annotate")
+    Hand(qtbot, viewer).press(panel, "Annotate")
     qtbot.waitUntil(lambda: len(predict.asked) == 1)
     if what == "dock":
         viewer.window.remove_dock_widget(panel)
