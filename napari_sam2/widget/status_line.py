@@ -7,7 +7,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QPainter, QPaintEvent
 from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_sam2.widget.look import BACKGROUND, BAR, delayed, wrapping_label
+from napari_sam2.widget.look import BAR, delayed
+from napari_sam2.widget.sentence import Sentence
 
 _BUSY_AFTER_MS = 150  # what is quicker than this should not flicker
 _TEXT_HEIGHT = 36  # two lines, so that a longer sentence seldom moves what is below
@@ -19,6 +20,7 @@ _STAGES = {
     "decoding": "Drawing the mask ...",
 }
 _LONG_STAGES = ("loading", "downloading", "embedding")  # shown in napari's activity dock as well
+_SHORT_STAGES = ("starting", "decoding")  # not worth a word, and a repaint, unless they last
 
 
 class StatusLine(QWidget):
@@ -32,9 +34,7 @@ class StatusLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text = wrapping_label()
-        self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._text.setMinimumHeight(_TEXT_HEIGHT)
+        self._text = Sentence(_TEXT_HEIGHT)
         self._bar = QProgressBar()
         self._bar.setRange(0, 0)
         self._bar.setTextVisible(False)
@@ -44,7 +44,8 @@ class StatusLine(QWidget):
         policy.setRetainSizeWhenHidden(True)  # so that nothing jumps
         self._bar.setSizePolicy(policy)
         self._bar.hide()
-        self._delay = delayed(self, _BUSY_AFTER_MS, self._bar.show)
+        self._delay = delayed(self, _BUSY_AFTER_MS, self._show_busy)
+        self._stage = ""  # what to say of it
         self._activity: progress | None = None
         self._kind = ""  # of the stage that the activity shows
         self._detail = _ElidedLabel()
@@ -58,7 +59,7 @@ class StatusLine(QWidget):
     @property
     def text(self) -> str:
         """What the line says."""
-        return str(self._text.text())
+        return self._text.text
 
     @property
     def detail(self) -> str:
@@ -67,13 +68,11 @@ class StatusLine(QWidget):
 
     def say(self, text: str) -> None:
         """Say what is going on."""
-        self._text.setStyleSheet("")
-        self._text.setText(text)
+        self._text.say(text)
 
     def complain(self, text: str) -> None:
         """Say what went wrong."""
-        self._text.setStyleSheet(f"QLabel {{ color: {BACKGROUND}; }}")
-        self._text.setText(text)
+        self._text.say(text, is_complaint=True)
 
     def show_detail(
         self, model: str = "", device: str = "", embedding: str = "", seconds: float | None = None
@@ -97,14 +96,20 @@ class StatusLine(QWidget):
         if not stage:
             self.rest()
             return
-        if not self._bar.isVisible():
-            self._delay.start()
         kind, _, share = stage.partition(" ")  # "downloading 35 %"
-        self.say(f"{_STAGES[kind]} {share}".rstrip())
+        self._stage = f"{_STAGES[kind]} {share}".rstrip()
+        if self._bar.isVisible() or kind not in _SHORT_STAGES:
+            self.say(self._stage)
+        if not self._bar.isVisible() and not self._delay.isActive():
+            self._delay.start()
         percent = int(share.split()[0]) if share else None
         self._bar.setRange(0, 0 if percent is None else 100)
         self._bar.setValue(percent or 0)
         self._show_activity(kind, percent)
+
+    def _show_busy(self) -> None:
+        self._bar.show()
+        self.say(self._stage)
 
     def _show_activity(self, kind: str, percent: int | None) -> None:
         if kind != self._kind:
@@ -137,23 +142,32 @@ class StatusLine(QWidget):
 
 
 class _ElidedLabel(QLabel):
-    """One line that ends in dots where there is no room; the tooltip has it all."""
+    """One line that ends in dots where there is no room; the tooltip has it all.
+
+    It keeps the text itself: a `QLabel` lays everything around it out again, see `Sentence`.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(" ")  # as high as a line
+        self._line = ""
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setStyleSheet("QLabel { font-size: 10px; }")
 
     def setText(self, text: str | None) -> None:  # noqa: N802
-        super().setText(text)
-        self.setToolTip(text)
+        self._line = text or ""
+        self.setToolTip(self._line)
+        self.update()
+
+    def text(self) -> str:
+        """Give the whole line."""
+        return self._line
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
         painter.setOpacity(0.7)
         metrics, room = self.fontMetrics(), self.contentsRect().adjusted(4, 0, 0, 0)
-        text = metrics.elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
+        text = metrics.elidedText(self._line, Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter), text)
         painter.end()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QProgressBar
 
 from napari_sam2.widget import status_line
@@ -74,3 +75,45 @@ def test_a_long_detail_does_not_widen_the_dock(line: StatusLine) -> None:
     before = line.minimumSizeHint().width()
     line.show_detail("a model with a very long name, " * 9)
     assert line.minimumSizeHint().width() == before
+
+
+def test_stages_that_are_over_at_once_leave_the_sentence_alone(
+    qtbot: QtBot, line: StatusLine
+) -> None:
+    line.show()
+    line.say("Click on an object.")
+    for stage in ("starting", "decoding", ""):
+        line.show_stage(stage)
+        assert line.text == "Click on an object."
+    line.show_stage("decoding")
+    qtbot.waitUntil(lambda: line.text == "Drawing the mask ...")
+    assert bar(line).isVisible()
+
+
+def test_another_sentence_lays_nothing_out_anew_unless_it_needs_more_lines(
+    qtbot: QtBot, line: StatusLine
+) -> None:
+    line.resize(200, 80)
+    line.show()
+    line.say("Click on an object.")
+    line.show_detail("micro", seconds=0.012)
+    qtbot.wait(1)
+    watch = Watch()
+    line.installEventFilter(watch)
+    line.say("Object 1 is kept.")
+    line.show_detail("micro", seconds=0.034)
+    qtbot.wait(1)
+    assert QEvent.Type.LayoutRequest not in watch.seen
+    line.complain("A sentence that says in many words what cannot be done and why, " * 3)
+    qtbot.wait(1)
+    assert QEvent.Type.LayoutRequest in watch.seen
+
+
+class Watch(QObject):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[QEvent.Type] = set()
+
+    def eventFilter(self, _of: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        self.seen.add(event.type())
+        return False
