@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FOLDER = Path(__file__).parent / "samples"
-_LayerData = tuple[NDArray[Any], dict[str, Any], str]
+LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
 
-def fluorescence() -> list[_LayerData]:
+def fluorescence() -> list[LayerData]:
     """Give fluorescent nuclei, (H, W) uint8, as napari takes sample data."""
     image = read_sample("nuclei_fluorescence")
     low, high = np.percentile(image, (0.1, 99.5))  # one dividing cell outshines the others
@@ -23,7 +23,7 @@ def fluorescence() -> list[_LayerData]:
     return [(image, {"name": "nuclei, fluorescence", "contrast_limits": limits}, "image")]
 
 
-def tissue() -> list[_LayerData]:
+def tissue() -> list[LayerData]:
     """Give stained nuclei in tissue, (H, W, 3) uint8, as napari takes sample data."""
     return [(read_sample("nuclei_tissue"), {"name": "nuclei, stained tissue"}, "image")]
 

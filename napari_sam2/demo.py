@@ -2,32 +2,32 @@
 
 Segments nuclei of a fluorescence picture that the shipped model was not trained on, by clicks and a
 box, and writes `mask.tif` (a label image), `overlay.png` and `viewer.png`, a screenshot of napari
-with the widget at work.
+with the panel at work. Settings and unsaved work of yours are neither read nor touched.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2._sample_data import fluorescence
 from napari_sam2.image_files import write_image
+from napari_sam2.session.objects import RECTANGLE, PlacedPoint, PlacedPrompts, PlacedShape
+from napari_sam2.stage import Stage, corners
 
 if TYPE_CHECKING:
     from napari_sam2.session.results import Prediction
-    from napari_sam2.widget import SegmentWidget
 
 _Points = Sequence[tuple[float, float]]
-_PATIENCE = 120.0  # seconds that one answer may take before the demo gives up
-_WINDOW = (1400, 860)
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,15 @@ class Job:
             for (y, x), kind in zip(self.points, self.polarity, strict=True)
         ]
         return ", ".join([f"box {self.box}"] * (self.box is not None) + words)
+
+    def placed(self) -> PlacedPrompts:
+        """Give the prompts as they are drawn in the viewer."""
+        points = zip(self.points, self.polarity, strict=True)
+        boxes = [self.box] if self.box is not None else []
+        return PlacedPrompts(
+            tuple(PlacedPoint(point, kind) for point, kind in points),
+            tuple(PlacedShape(RECTANGLE, corners(*box)) for box in boxes),
+        )
 
 
 JOBS = (
@@ -64,9 +73,11 @@ def main() -> int:
     parser.add_argument("--model", default="micro", help="name or path of a model")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    [(image, layer, _)] = fluorescence()
+    [sample] = fluorescence()
+    image, layer, _ = sample
     segment(as_shown(image, layer["contrast_limits"]), options.model, options.output)
-    show(image, layer, options.model, options.output)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        show(Stage(sample, Path(folder), options.model), options.output / "viewer.png")
     return 0
 
 
@@ -102,57 +113,18 @@ def segment(image: NDArray[np.uint8], model: str, output: Path) -> None:
     _say(f"Wrote {output / 'mask.tif'} ({len(JOBS)} objects) and {output / 'overlay.png'}")
 
 
-def show(image: NDArray[np.uint8], layer: dict[str, Any], model: str, output: Path) -> None:
+def show(stage: Stage, path: Path) -> None:
     """Do the same in napari, one object still at work, and write a screenshot."""
-    import napari
-
-    viewer = napari.Viewer(show=False)
     try:
-        _annotate(viewer, image, layer, model)
-        viewer.screenshot(str(output / "viewer.png"), canvas_only=False, flash=False)
+        for job in JOBS:
+            stage.keep()
+            stage.mark(job.placed())
+        stage.viewer.reset_view()
+        stage.wait()
+        stage.viewer.screenshot(str(path), canvas_only=False, flash=False)
     finally:
-        viewer.close()
-    _say(f"Wrote {output / 'viewer.png'}")
-
-
-def _annotate(viewer: Any, image: NDArray[np.uint8], layer: dict[str, Any], model: str) -> None:
-    from napari_sam2.layers.create import POLARITY, ensure_layers
-
-    image_layer = viewer.add_image(image, **layer)
-    layers = ensure_layers(viewer, image_layer)
-    widget: SegmentWidget
-    _, widget = viewer.window.add_plugin_dock_widget("napari-sam2", "Segment with SAM 2")
-    widget.controller.model = model
-    viewer.window.show()
-    viewer.window.resize(*_WINDOW)  # after `show`, which brings back the last window's size
-    for job in JOBS:
-        if widget.controller.can_commit:
-            widget.controller.commit()  # the object before
-        for point, kind in zip(job.points, job.polarity, strict=True):
-            layers.points.feature_defaults = {POLARITY: kind}
-            layers.points.add(point)
-        layers.points.selected_data = set()  # a selected one is drawn in blue
-        if job.box is not None:
-            y0, x0, y1, x1 = job.box
-            layers.shapes.add_rectangles([[(y0, x0), (y0, x1), (y1, x1), (y1, x0)]])
-        _wait_for(lambda: bool(widget.controller.can_commit and not widget.controller.busy))
-    viewer.reset_view()
-    _wait_for(lambda: True)
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    """Let Qt work until the condition holds, and what it caused has been drawn."""
-    from qtpy.QtWidgets import QApplication
-
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"The viewer gave no mask within {_PATIENCE:.0f} seconds.")
-        QApplication.processEvents()
-        time.sleep(0.01)
-    for _ in range(20):
-        QApplication.processEvents()
-        time.sleep(0.01)
+        stage.viewer.close()
+    _say(f"Wrote {path}")
 
 
 def _report(number: int, job: Job, prediction: Prediction) -> str:

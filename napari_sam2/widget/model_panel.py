@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from psygnal import Signal
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam2.weights.registry import REGISTRY, Entry
 from napari_sam2.widget.look import quiet, wrapping_label
@@ -30,6 +30,7 @@ class ModelPanel(QWidget):
         self._choice.setToolTip("Larger models see more, and take longer.")
         self._hint = quiet(wrapping_label())
         self._choice.activated.connect(self._on_activated)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

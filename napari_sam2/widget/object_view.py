@@ -16,7 +16,7 @@ _MOVES = (
     *(Qt.Key.Key_Home, Qt.Key.Key_End),
 )
 _ROW = 22
-_HEIGHT = 150
+_ROWS = 6  # in view: whole ones
 _WIDTHS = {CLASS: 66, SCORE: 33, AREA: 46, PLANES: 44}  # the name has the rest
 _ID_WIDTH, _DIGIT_WIDTH = 22, 7  # the swatch and the margins, and each digit
 _STYLE = """
@@ -57,7 +57,7 @@ class ObjectView(QTableView):
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
         self.setIconSize(QSize(9, 9))
-        self.setMinimumHeight(_HEIGHT // 2)
+        self.setMinimumHeight(4 * _ROW)
         self.setStyleSheet(_STYLE)
         self._set_columns()
         self.set_digits(2)
@@ -65,8 +65,11 @@ class ObjectView(QTableView):
         self.sortByColumn(ID, Qt.SortOrder.AscendingOrder)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """Give a height for a dozen rows."""
-        return QSize(240, _HEIGHT)
+        """Give a height for whole rows."""
+        columns = self.horizontalHeader()
+        assert columns is not None
+        height = columns.sizeHint().height() + _ROWS * _ROW + 2 * self.frameWidth()
+        return QSize(240, height)
 
     def selection(self) -> QItemSelectionModel:
         """Give what is selected."""

@@ -1,0 +1,217 @@
+"""Makes the pictures of the documents, with the shipped model on the shipped samples.
+
+    xvfb-run -a -s "-screen 0 1400x900x24" python docs/screenshots.py
+
+Writes `images/*.png` beside this file. Settings and unsaved work of yours are not touched.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+from qtpy.QtCore import QBuffer
+
+from napari_sam2._sample_data import fluorescence
+from napari_sam2.session.objects import (
+    ELLIPSE,
+    PATH,
+    POLYGON,
+    RECTANGLE,
+    ObjectClass,
+    PlacedPoint,
+    PlacedPrompts,
+    PlacedShape,
+)
+from napari_sam2.session.prompts import NEGATIVE
+from napari_sam2.stage import Stage, corners
+from napari_sam2.widget.settings import Settings
+
+IMAGES = Path(__file__).parent / "images"
+MAX_BYTES = 400_000
+FRAME = 72  # pixels of menus and titles above and below the panel
+TILE, GAP = 240, 8  # pixels of a close-up, and between two
+
+Yx = tuple[float, float]
+
+
+def points(*on: Yx, off: Sequence[Yx] = ()) -> PlacedPrompts:
+    """Give points on the object, and others on the background."""
+    placed = [PlacedPoint(point) for point in on] + [PlacedPoint(point, NEGATIVE) for point in off]
+    return PlacedPrompts(tuple(placed))
+
+
+def box(y0: float, x0: float, y1: float, x1: float, *on: Yx) -> PlacedPrompts:
+    """Give a rectangle, and points on the object."""
+    return replace(points(*on), shapes=(PlacedShape(RECTANGLE, corners(y0, x0, y1, x1)),))
+
+
+def ellipse(y0: float, x0: float, y1: float, x1: float) -> PlacedPrompts:
+    """Give an ellipse."""
+    return PlacedPrompts((), (PlacedShape(ELLIPSE, corners(y0, x0, y1, x1)),))
+
+
+def lasso(*vertices: Yx) -> PlacedPrompts:
+    """Give an outline by hand."""
+    return PlacedPrompts((), (PlacedShape(POLYGON, vertices),))
+
+
+def scribbles(on: tuple[Yx, ...], off: tuple[Yx, ...]) -> PlacedPrompts:
+    """Give a line along the object, and one along what is none of it."""
+    return PlacedPrompts((), (PlacedShape(PATH, off, NEGATIVE), PlacedShape(PATH, on)))
+
+
+LASSO = lasso(
+    *((377, 168), (379, 176), (388, 184), (402, 190), (420, 193), (440, 189), (455, 179)),
+    *((459, 169), (455, 158), (440, 151), (420, 145), (400, 147), (386, 154), (379, 160)),
+)
+RIGHT_OF_PAIR = scribbles(
+    ((255, 492), (262, 497), (270, 500), (284, 508), (293, 513), (300, 514)),
+    ((262, 463), (273, 461), (285, 462), (297, 464), (305, 465)),
+)
+LEFT_OF_PAIR = scribbles(
+    ((265, 462), (275, 459), (285, 460), (297, 462), (305, 463)),
+    ((255, 495), (268, 498), (280, 500), (290, 505), (300, 510)),
+)
+# One object after the other; the last one is still at work in the picture.
+ALL_OVER = (
+    points((28, 121)),
+    points((38, 200)),
+    points((42, 583)),
+    points((132, 310)),
+    points((155, 515)),
+    points((236, 600)),
+    points((402, 321)),
+    points((505, 582)),
+    LASSO,
+    points((376, 46)),
+    RIGHT_OF_PAIR,
+    LEFT_OF_PAIR,
+    points((254, 235)),
+    box(396, 440, 463, 520, (429, 482)),
+    points((283, 362)),
+    points((54, 367)),
+)
+NEARBY = (
+    points((505, 582)),
+    points((283, 362)),
+    points((155, 515)),
+    points((236, 600)),
+    points((42, 583)),
+    points((402, 321)),
+    RIGHT_OF_PAIR,
+    points((254, 235)),
+    LEFT_OF_PAIR,
+    box(396, 440, 463, 520, (429, 482)),
+)
+# Ways to ask, and where to look.
+KINDS = (
+    (points((54, 367)), (54, 367)),
+    (box(103, 285, 164, 335), (133, 310)),
+    (ellipse(250, 340, 316, 386), (283, 363)),
+    (LASSO, (418, 168)),
+    (RIGHT_OF_PAIR, (281, 487)),
+)
+
+
+def main() -> None:
+    """Make all pictures."""
+    IMAGES.mkdir(exist_ok=True)
+    with stage("dark") as dark:
+        annotate(dark, ALL_OVER)
+        show_viewer(dark, "viewer-dark", center=(262, 400), zoom=1.32)
+        show_panel(dark, "panel-dark", "objects", "classes")
+    with stage("light") as light:
+        light.widget.panel.options.changed.emit(Settings(fill_holes=True, min_area=50))
+        annotate(light, NEARBY)
+        show_viewer(light, "viewer-light", center=(316, 480), zoom=2.0)
+        show_panel(light, "panel-light", "options", "files", "keys")
+    with stage("dark") as dark:
+        show_kinds(dark, "prompts")
+
+
+@contextmanager
+def stage(theme: str) -> Iterator[Stage]:
+    """Open a viewer with a sample, and close it whatever happens."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        stage = Stage(fluorescence()[0], Path(folder), theme=theme)
+        try:
+            yield stage
+        finally:
+            stage.viewer.close()
+
+
+def annotate(stage: Stage, jobs: Sequence[PlacedPrompts]) -> None:
+    """Do the jobs, the last one but for keeping it; sort some of the objects into classes."""
+    for job in jobs:
+        stage.keep()
+        stage.mark(job)
+    document = stage.widget.controller.document
+    assert document is not None
+    document.set_classes([ObjectClass("nucleus", "#56b4e9"), ObjectClass("cut off", "#e69f00")])
+    document.set_class(document.state.objects, "nucleus")
+    document.set_class([1], "cut off")
+    document.rename(2, "check again")
+
+
+def show_viewer(stage: Stage, name: str, center: Yx, zoom: float) -> None:
+    """Take a picture of the whole window."""
+    stage.look_at(center, zoom)
+    save(name, Image.fromarray(stage.viewer.screenshot(canvas_only=False, flash=False)))
+
+
+def show_panel(stage: Stage, name: str, *opened: str) -> None:
+    """Take a picture of the dock alone, as tall as it would like to be."""
+    panel = stage.widget.panel
+    for title, group in panel.groups.items():
+        group.folded = title not in opened
+    content = panel.widget()
+    assert content is not None
+    stage.wait()
+    stage.viewer.window.resize(1400, content.sizeHint().height() + FRAME)
+    stage.wait()
+    panel.table.select(3)
+    stage.wait()
+    buffer = QBuffer()
+    stage.dock.grab().save(buffer, "PNG")
+    save(name, Image.open(io.BytesIO(buffer.data().data())))
+
+
+def show_kinds(stage: Stage, name: str) -> None:
+    """Take close-ups of one object, prompted in one way after the other, side by side."""
+    stage.mark(points((505, 582)))
+    stage.keep()  # the second object has the better colour
+    tiles = [close_up(stage, prompts, center) for prompts, center in KINDS]
+    strip = Image.new("RGBA", (len(tiles) * (TILE + GAP) - GAP, TILE))
+    for number, tile in enumerate(tiles):
+        strip.paste(tile, (number * (TILE + GAP), 0))
+    save(name, strip)
+
+
+def close_up(stage: Stage, prompts: PlacedPrompts, center: Yx) -> Image.Image:
+    """Prompt for an object and take the middle of the canvas."""
+    stage.widget.controller.cancel()
+    stage.look_at(center, zoom=2.2)
+    stage.mark(prompts)
+    canvas = Image.fromarray(stage.viewer.screenshot(flash=False))
+    left, top = (canvas.width - TILE) // 2, (canvas.height - TILE) // 2
+    return canvas.crop((left, top, left + TILE, top + TILE))
+
+
+def save(name: str, picture: Image.Image) -> None:
+    """Write a picture, as small as it gets without loss."""
+    path = IMAGES / f"{name}.png"
+    is_opaque = picture.getextrema()[-1][0] == 255
+    (picture.convert("RGB") if is_opaque else picture).save(path, optimize=True)
+    size = path.stat().st_size
+    assert size < MAX_BYTES, f"{path.name} must be below {MAX_BYTES} bytes, got {size}. Show less."
+    print(f"{path.name}: {picture.width} x {picture.height}, {size // 1000} kB")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
