@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
 
 from napari.layers import Image
 from qtpy.QtWidgets import QWidget
@@ -12,7 +14,9 @@ from napari_sam2.errors import Sam2Error
 from napari_sam2.layers.snapshots import BlockIndex, take_snapshot, touched_blocks
 from napari_sam2.session.document import Document
 from napari_sam2.session.history import PixelEdit
+from napari_sam2.session.objects import State
 from napari_sam2.session.recovery import Recovery
+from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.widget.look import delayed
 from napari_sam2.widget.runner import Jobs
 
@@ -22,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 class Autosave:
     """Writes a document's changes soon after they are made.
+
+    What could not be written is tried again with the next change, and told once.
 
     Parameters
     ----------
@@ -53,59 +59,129 @@ class Autosave:
     ) -> None:
         self._document, self._image, self._known_as = document, image, known_as
         self._recovery, self._jobs, self._failed = recovery, jobs, failed
-        self._dirty: set[BlockIndex] | None = None  # all, at first
-        self._is_writing = False
         self._saved = document.state  # nothing has been done to it yet
+        self._unwritten = _Changes(None)
+        self._writing: _Write | None = None  # by a job
+        self._is_failing = False
+        self._busy = Lock()  # held by whoever touches the disk
+        self._is_closed = False
         self._timer = delayed(parent, _DELAY_MS, self.write_now)
         document.edited.connect(self._on_edited)
         document.changed.connect(self._on_changed)
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether all that was done is written."""
+        return self._document.state is self._saved
+
     def write_now(self) -> None:
         """Begin to write what is not written yet; later, if something is being written."""
-        if self._is_writing:
+        if self._writing is not None:
             self._timer.start()
-        elif self._document.state is not self._saved:
-            self._is_writing = True
-            self._jobs.start(self._prepare(), self._on_done, self._on_failed)
+        elif not self.is_up_to_date:
+            self._writing = write = self._prepare()
 
-    def forget(self) -> None:
-        """Remove what is kept: the user has saved it elsewhere."""
+            def work() -> None:
+                with self._busy:
+                    if not self._is_closed:
+                        self._do(write)
+
+            self._jobs.start(
+                work, lambda _: self._on_done(write), lambda error: self._on_failed(write, error)
+            )
+
+    def write_then(self, act: Callable[[], None]) -> None:
+        """Write now, and call this on the same thread as soon as all that is here is written."""
+        self._unwritten.then.append(act)
+        self.write_now()
+
+    def forget(self, state: State) -> None:
+        """Remove what is kept, if this state, which was saved elsewhere, is still the present."""
+        if state is not self._document.state:
+            return  # more was done since
         self._timer.stop()
-        self._saved, self._dirty = self._document.state, None
-        self._jobs.start(lambda: self._recovery.forget(self._known_as), _ignore, self._on_failed)
+        self._saved, self._unwritten, self._writing = state, _Changes(None), None
+
+        def work() -> None:
+            with self._busy:
+                if not self._is_closed:
+                    self._recovery.forget(self._known_as)
+
+        self._jobs.start(work, _ignore, _ignore)
 
     def close(self) -> None:
         """Write what is not written yet, at once, and follow the document no more."""
         self._document.edited.disconnect(self._on_edited)
         self._document.changed.disconnect(self._on_changed)
         self._timer.stop()
-        if self._document.state is not self._saved:
+        with self._busy:  # a job that has begun ends; one that waits does nothing any more
+            self._is_closed = True
+            if self.is_up_to_date:
+                return
+            if self._writing is not None:
+                self._unwritten = self._writing.changes.and_then(self._unwritten)
             try:
-                self._prepare()()
+                self._do(self._prepare())
             except Sam2Error as error:
                 _log.warning("%s", error)
 
     def _on_edited(self, edit: PixelEdit) -> None:
-        if self._dirty is not None:
-            self._dirty |= touched_blocks(edit)
+        if self._unwritten.blocks is not None:
+            self._unwritten.blocks |= touched_blocks(edit)
 
     def _on_changed(self) -> None:
         if not self._timer.isActive():
             self._timer.start()
 
-    def _prepare(self) -> Callable[[], None]:
-        """Take what is to be written, and give what writes it on any thread."""
-        dirty, self._dirty = self._dirty, set()
-        self._saved = self._document.state
-        snapshot = take_snapshot(self._document, self._image, self._known_as, dirty)
-        return lambda: self._recovery.write(snapshot, dirty)
+    def _prepare(self) -> _Write:
+        """Take what is to be written, so that any thread can write it."""
+        changes, self._unwritten = self._unwritten, _Changes(set())
+        snapshot = take_snapshot(self._document, self._image, self._known_as, changes.blocks)
+        return _Write(snapshot, changes)
 
-    def _on_done(self, _value: object) -> None:
-        self._is_writing = False
+    def _do(self, write: _Write) -> None:
+        self._recovery.write(write.snapshot, write.changes.blocks)
+        for act in write.changes.then:
+            act()
 
-    def _on_failed(self, error: Exception) -> None:
-        self._is_writing = False
-        self._failed(str(error))
+    def _on_done(self, write: _Write) -> None:
+        if write is self._writing:  # it was not forgotten meanwhile
+            self._saved, self._writing, self._is_failing = write.snapshot.state, None, False
+
+    def _on_failed(self, write: _Write, error: Exception) -> None:
+        if write is self._writing:
+            self._unwritten, self._writing = write.changes.and_then(self._unwritten), None
+        if not self._is_failing:
+            self._is_failing = True
+            self._failed(str(error))
+
+
+@dataclass
+class _Changes:
+    """What is to be written, and what then is to be done.
+
+    Attributes
+    ----------
+    blocks : set of index, or None
+        Planes of the labels that have changed; None for all.
+    then : list of callable
+        Waits for it.
+    """
+
+    blocks: set[BlockIndex] | None
+    then: list[Callable[[], None]] = field(default_factory=list)
+
+    def and_then(self, later: _Changes) -> _Changes:
+        """Give these changes and later ones together."""
+        is_all = self.blocks is None or later.blocks is None
+        blocks = None if is_all else {*(self.blocks or ()), *(later.blocks or ())}
+        return _Changes(blocks, [*self.then, *later.then])
+
+
+@dataclass(frozen=True, eq=False)
+class _Write:
+    snapshot: Snapshot
+    changes: _Changes
 
 
 def _ignore(_value: object) -> None: ...

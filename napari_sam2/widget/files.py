@@ -33,6 +33,7 @@ from napari_sam2.session.snapshot import Snapshot, package_versions
 from napari_sam2.widget.runner import Jobs
 
 _SESSIONS = f"SAM 2 session (*{EXTENSION})"
+_COPIED_BYTES = 256 * 2**20  # of labels; beyond, they are read while they are exported
 _LABELS = "Labels (*.tif *.tiff *.png *.npy);;All files (*)"
 
 
@@ -75,7 +76,7 @@ class Files:
     said, failed : callable
         Told a sentence when something was done, and when it was not.
     saved : callable
-        Told when a session was saved.
+        Told which state is in a file now: when a session was saved or opened.
 
     Attributes
     ----------
@@ -92,7 +93,7 @@ class Files:
         jobs: Jobs,
         said: Callable[[str], None],
         failed: Callable[[str], None],
-        saved: Callable[[], None],
+        saved: Callable[[State], None],
     ) -> None:
         self.folder = ""
         self._document, self._image, self._objects = document, image, objects
@@ -110,25 +111,31 @@ class Files:
                 save_session(path, _known_as(snapshot, fingerprint()))
 
             self._said(f"Saving {path.name} ...")
-            self._jobs.start(work, partial(self._on_saved, path), self._on_failed)
+            self._jobs.start(work, partial(self._on_saved, path, snapshot.state), self._on_failed)
 
     def open(self) -> None:
         """Take up a session file; what is there now comes back with undo."""
         path = self._ask_what("Open session", _SESSIONS)
         if path is not None:
             self._said(f"Opening {path.name} ...")
-            self._jobs.start(
-                partial(load_session, path), partial(self._on_opened, path), self._on_failed
-            )
+            work = partial(_open_for, path, fingerprint_of(self._image))
+            self._jobs.start(work, partial(self._on_opened, path), self._on_failed)
 
     def export(self, name: str) -> None:
         """Write the objects in one of `FORMATS`."""
         entry = FORMATS[name]
         path = self._ask_where("Export objects", entry.suffix, f"{entry.title} (*{entry.suffix})")
         if path is not None:
+            try:
+                export = self._export()
+            except Sam2Error as error:
+                self._failed(str(error))
+                return
             self._said(f"Exporting {path.name} ...")
-            export = partial(write, self._export(), path, name, overwrite=True)
-            self._jobs.start(export, partial(self._on_exported, path), self._on_failed)
+            work = partial(write, export, path, name, overwrite=True)
+            self._jobs.start(
+                work, partial(self._on_exported, path, self._document.state), self._on_failed
+            )
 
     def import_labels(self) -> None:
         """Make objects of a label image; what is there now comes back with undo."""
@@ -154,8 +161,11 @@ class Files:
     def _export(self) -> Export:
         placing, data = placing_of(self._objects), self._image.data
         intensity = None if self._image.multiscale else data
+        labels = self._objects.data
+        if isinstance(labels, np.ndarray) and labels.nbytes <= _COPIED_BYTES:
+            labels = labels.copy()  # the user goes on meanwhile
         return Export(
-            self._objects.data,
+            labels,
             self._document.state.objects,
             self._document.state.classes,
             tuple(placing["scale"]),
@@ -168,8 +178,10 @@ class Files:
     def _ask_where(self, title: str, suffix: str, kinds: str) -> Path | None:
         start = Path(self.folder) / f"{_as_file_name(self._image.name)}{suffix}"
         text = self._dialogs.ask_where_to_save(title, str(start), kinds)
-        if text and not text.lower().endswith(suffix):
+        while text and not text.lower().endswith(suffix):
             text += suffix
+            if Path(text).exists():  # of this one the dialog has not asked
+                text = self._dialogs.ask_where_to_save(title, text, kinds)
         return self._remembered(text)
 
     def _ask_what(self, title: str, kinds: str) -> Path | None:
@@ -181,22 +193,26 @@ class Files:
         self.folder = str(Path(text).parent)
         return Path(text)
 
-    def _on_saved(self, path: Path, _value: object) -> None:
+    def _on_saved(self, path: Path, state: State, _value: object) -> None:
         self._said(f"Saved as {path.name}.")
-        self._saved()
+        self._saved(state)
 
-    def _on_opened(self, path: Path, snapshot: Snapshot) -> None:
+    def _on_opened(self, path: Path, opened: tuple[Snapshot, bool]) -> None:
+        snapshot, is_of_this_image = opened
         try:
             take_up(self._document, snapshot, f"open {path.name}")
         except Sam2Error as error:
             self._failed(str(error))
-        else:
-            self._said(f"{path.name} is open: {_count(snapshot.state)}.")
+            return
+        self._saved(self._document.state)
+        name = snapshot.image.name
+        other = "" if is_of_this_image else f" It was saved for another image, {name!r}."
+        self._said(f"{path.name} is open: {_count(snapshot.state)}.{other}")
 
-    def _on_exported(self, path: Path, _value: object) -> None:
-        at_work = self._document.at_work
-        rest = " The object at work is not kept yet, and not in it." if at_work.has_mask else ""
-        self._said(f"Exported {_count(self._document.state)} to {path.name}.{rest}")
+    def _on_exported(self, path: Path, state: State, _value: object) -> None:
+        has_mask = state.at_work.has_mask
+        rest = " The object at work is not kept yet, and not in it." if has_mask else ""
+        self._said(f"Exported {_count(state)} to {path.name}.{rest}")
 
     def _on_imported(
         self, path: Path, read: tuple[np.ndarray[Any, np.dtype[Any]], dict[int, ObjectRecord]]
@@ -210,6 +226,12 @@ class Files:
     def _on_failed(self, error: Exception) -> None:
         is_ours = isinstance(error, Sam2Error)
         self._failed(str(error) if is_ours else f"{type(error).__name__}: {error}")
+
+
+def _open_for(path: Path, fingerprint: Callable[[], str]) -> tuple[Snapshot, bool]:
+    """Give a session, and whether it is one of the image with this fingerprint."""
+    snapshot = load_session(path)
+    return snapshot, snapshot.image.fingerprint in ("", fingerprint())
 
 
 def _read_objects(

@@ -124,16 +124,20 @@ class Jobs:
     def _on_returned(self, value: Any) -> None:
         job, self._running = self._running, None
         if job is not None and not self._is_closed:
-            job.done(value)
-            self._start_next()
+            try:
+                job.done(value)
+            finally:  # what waits does not depend on it
+                self._start_next()
 
     def _on_errored(self, error: Exception) -> None:
         if not isinstance(error, Sam2Error):
             _log.error("A job in the background failed.", exc_info=error)
         job, self._running = self._running, None
         if job is not None and not self._is_closed:
-            job.failed(error)
-            self._start_next()
+            try:
+                job.failed(error)
+            finally:
+                self._start_next()
 
 
 @dataclass(frozen=True)

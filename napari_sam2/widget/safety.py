@@ -8,9 +8,10 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_sam2.errors import Sam2Error
+from napari_sam2.errors import ProjectError, Sam2Error
 from napari_sam2.layers.snapshots import fingerprint_of
 from napari_sam2.session.document import Document
+from napari_sam2.session.objects import State
 from napari_sam2.session.recovery import Found, Recovery
 from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.widget.autosave import Autosave
@@ -49,6 +50,11 @@ class Safety:
         self._following: tuple[Document, Image] | None = None
         self._known: tuple[Image, str] | None = None  # the last image, with its fingerprint
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether all that was done would come back after a crash."""
+        return self._autosave is not None and self._autosave.is_up_to_date
+
     def look_for(self, image: Image) -> None:
         """Look for work that was left on an image, and tell if there is some."""
         self.offer = None
@@ -65,7 +71,7 @@ class Safety:
             if self.offer is not None:
                 self.found.emit(image)
 
-        self._jobs.start(work, done, self._on_failed)
+        self._jobs.start(work, done, self._on_unread)
 
     def follow(self, document: Document, image: Image) -> None:
         """Save this document from now on."""
@@ -91,23 +97,29 @@ class Safety:
         """Take note that the offer is on screen: once that is written again, it is removed."""
         offer, self.offer = self.offer, None
         if self._autosave is not None and offer is not None:
-            self._autosave.write_now()
-            self._jobs.start(lambda: self._recovery.discard(offer), _ignore, self._on_failed)
+            self._autosave.write_then(lambda: self._recovery.discard(offer))
 
     def discard(self) -> None:
         """Remove all that was left on the image."""
         known, self.offer = self._known, None
 
         def work() -> None:
+            last = None
             while known is not None and (found := self._recovery.find(known[1])) is not None:
+                if found == last:
+                    raise ProjectError(
+                        f"The unsaved work could not be removed from {found.folder}, and will be "
+                        "offered again. Check that you may change that folder."
+                    )
                 self._recovery.discard(found)
+                last = found
 
         self._jobs.start(work, _ignore, self._on_failed)
 
-    def forget(self) -> None:
-        """Remove what is kept of the present work: it was saved elsewhere."""
+    def forget(self, state: State) -> None:
+        """Remove what is kept of the present work, if this state of it was saved elsewhere."""
         if self._autosave is not None:
-            self._autosave.forget()
+            self._autosave.forget(state)
 
     def close(self) -> None:
         """Save no more; what is kept stays."""
@@ -128,6 +140,12 @@ class Safety:
                 self.failed.emit,
                 self._parent,
             )
+
+    def _on_unread(self, error: Exception) -> None:
+        self.failed.emit(
+            "Work on this image cannot be kept safe against a crash: the image could not be read "
+            f"({type(error).__name__}: {error}). Save the session often."
+        )
 
     def _on_failed(self, error: Exception) -> None:
         is_ours = isinstance(error, Sam2Error)
