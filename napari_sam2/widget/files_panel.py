@@ -39,7 +39,7 @@ class FilesPanel(QWidget):
         )
         self._export = IconButton("export", "Export...", "Write the objects for other programs")
         self._import = IconButton(
-            "import", "Import labels...", "Make objects of a label image or of another layer"
+            "import", "Import labels...", "Take the objects of a label image in place of these"
         )
         self._methods = IconButton(
             "copy",
