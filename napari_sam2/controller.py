@@ -205,6 +205,7 @@ class Controller:
         plane, document = self._reader.plane, self._document
         if document is None or plane is None:
             return
+        self._commit_waits = False
         self._do(partial(document.reopen, object_id, plane.axes))
         planes = document.at_work.planes
         if planes and plane not in planes:
@@ -241,6 +242,7 @@ class Controller:
     def redo(self) -> None:
         """Make the step that was taken back last again, and show where it is."""
         if self._document is not None:
+            self._commit_waits = False
             self._look_at(self._document.redo(), "There is nothing to redo.")
 
     # Below: questions -----------------------------------------------------------------------------
@@ -267,6 +269,8 @@ class Controller:
         answer = None if work is None else work.answer
         if answer is not None and answer.prompts and not prompts:
             self._set_answer(plane, image.shape, None)
+        for other, shape in self._reader.unasked():
+            self._set_answer(other, shape, None)
         is_other = again and answer is not None and answer.model != self.model
         if is_answer_to(prompts, work) and not is_other:
             prompts = Prompts()
@@ -290,7 +294,9 @@ class Controller:
         if question.prompts and self._document is not None:
             self._take(question, prediction)
         self.answered.emit(prediction)
-        if (self._commit_waits and not self._asker.awaits_mask) or self._is_shape(question):
+        if self._is_shape(question):
+            self._do(self._commit_shape)
+        elif self._commit_waits and not self._asker.awaits_mask:
             self._commit_waits = False
             self._do(self._commit)
 
@@ -331,6 +337,16 @@ class Controller:
             self._last_choice = last_choice_of(self.answer)
         label = self._document.commit(self._shapes_that_wait())
         self.committed.emit(label)
+
+    def _commit_shape(self) -> None:
+        """Keep what the first shape has given; one that gives nothing must not hold up the next."""
+        assert self._document is not None
+        self._commit_waits = False
+        try:
+            self._commit()
+        except PromptError:
+            self._document.set_prompts(self._shapes_that_wait(), self._reader.plane)
+            raise
 
     def _is_shape(self, question: Question) -> bool:
         """Tell whether an answer is to a shape that is an object of its own."""

@@ -126,6 +126,16 @@ class QuestionReader:
                     return self.about(plane, image, prompts, how)
         return None
 
+    def unasked(self) -> list[tuple[Plane, tuple[int, int]]]:
+        """List the planes, with sizes, whose answer is to prompts that are gone."""
+        if self._prompts is None or self._document is None:
+            return []
+        works = self._document.at_work.planes.items()
+        answered = {p: work.shape for p, work in works if work.answer and work.answer.prompts}
+        sides = {plane.axes for plane in answered}
+        asked = {p for axes in sides for p in self._prompts.planes(self._source.image, axes)}
+        return [(plane, shape) for plane, shape in answered.items() if plane not in asked]
+
     def is_wanted(self, question: Question, how: Asking) -> bool:
         """Tell whether a question is about the prompts that the object at work has there now."""
         request, document = question.request, self._document

@@ -18,7 +18,7 @@ _OBLIQUE = 1e-6  # a plane's tilt below this, in voxels per voxel, is rounding
 
 
 def displayed_plane(layer: Layer, dims: Dims) -> Plane:
-    """Give the plane of an image's data that is on screen.
+    """Give the plane of an image's data that is on screen, its axes in the order of the data.
 
     Raises
     ------
@@ -28,8 +28,9 @@ def displayed_plane(layer: Layer, dims: Dims) -> Plane:
     if dims.ndisplay != 2:
         raise PromptError("Prompts need the 2-D view, got the 3-D view. Press Ctrl+Y to go back.")
     offset = dims.ndim - layer.ndim  # layers share the last axes of the world
-    rows, columns = (axis - offset for axis in dims.displayed)
-    if min(rows, columns) < 0:
+    # Seen with rows and columns exchanged, it is the same plane, and is asked about once.
+    rows, columns = sorted(axis - offset for axis in dims.displayed)
+    if rows < 0:
         raise PromptError(
             f"Two axes of {layer.name!r} must be on screen, got one that it does not have. "
             "Roll the axes (Ctrl+E) until you see it."

@@ -77,6 +77,7 @@ def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
         layer = _find(viewer, image, content)
         if layer is None:
             layer = _CREATE[content](image)
+            layer.metadata[_OURS]["layer"] = str(layer.unique_id)
             at = viewer.layers.index(found[-1]) if found else len(viewer.layers)
             viewer.layers.insert(at, layer)  # below the one that belongs on top of it
         found.append(layer)
@@ -91,6 +92,7 @@ def no_longer_new(layer: Layer) -> bool:
 def _find(viewer: ViewerModel, image: Image, content: str) -> Layer | None:
     """Find by the image's own mark; else take what was made for an image of its name, now gone."""
     fitting = [layer for layer in viewer.layers if _fits(layer, image, content)]
+    fitting.sort(key=_is_copy)
     ids = {str(layer.unique_id) for layer in viewer.layers}
     for layer in fitting:
         if layer.metadata[_OURS]["image"] == str(image.unique_id):
@@ -101,6 +103,11 @@ def _find(viewer: ViewerModel, image: Image, content: str) -> Layer | None:
             mark["image"] = str(image.unique_id)
             return layer
     return None
+
+
+def _is_copy(layer: Layer) -> bool:
+    """Tell whether a layer has its mark from another one, which may be gone."""
+    return bool(layer.metadata[_OURS].get("layer") != str(layer.unique_id))
 
 
 def _fits(layer: Layer, image: Image, content: str) -> bool:

@@ -64,7 +64,7 @@ class ImageSource:
             return
         offset = self._dims.ndim - self._image.ndim  # layers share the last axes of the world
         shown = tuple(axis + offset for axis in plane.axes)
-        if self._dims.ndisplay != 2 or tuple(self._dims.displayed) != shown:
+        if self._dims.ndisplay != 2 or tuple(sorted(self._dims.displayed)) != shown:
             hidden = (axis for axis in range(self._dims.ndim) if axis not in shown)
             self._dims.ndisplay = 2
             self._dims.order = (*hidden, *shown)

@@ -7,6 +7,7 @@ everyone else it is text.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from napari.layers import Labels
@@ -48,15 +49,24 @@ def open_document(layers: OurLayers, axes: Axes) -> Document:
         Gives the data axes of the rows and columns on screen.
     """
     kept = _keepsake_of(layers.objects)
-    preview = kept.preview
+    _leave_to(kept, layers.mask)
     is_empty = no_longer_new(layers.mask)
-    if preview is None or preview.layer != layers.mask:
-        if preview is not None:
-            preview.close()
-        preview = MaskPreview(layers.mask, kept.document, axes, is_empty=is_empty)
-        kept.preview = preview
-    preview.axes = axes
+    if kept.preview is None:
+        kept.preview = MaskPreview(layers.mask, kept.document, axes, is_empty=is_empty)
+    kept.preview.axes = axes
     return kept.document
+
+
+def _leave_to(kept: _Keepsake, mask: Labels) -> None:
+    """Let nobody but this document draw into the layer of the mask, and into no other layer."""
+    before = mask.metadata.get(_KEY)
+    mask.metadata[_KEY] = kept
+    for one in (kept, before):
+        if isinstance(one, _Keepsake) and one.preview is not None:
+            is_ours = one.preview.layer == mask
+            if is_ours != (one is kept):
+                one.preview.close()
+                one.preview = None
 
 
 def _keepsake_of(layer: Labels) -> _Keepsake:
@@ -68,9 +78,17 @@ def _keepsake_of(layer: Labels) -> _Keepsake:
     kept.document = Document(kept.pixels, _state_of(layer, is_empty=no_longer_new(layer)))
     kept.preview = None
     kept.pixels.painted.connect(kept.document.record_paint)
-    kept.pixels.replaced.connect(lambda: kept.document.restart(_state_of(layer)))
+    kept.pixels.replaced.connect(lambda: _begin_anew(kept))
     layer.metadata[_KEY] = kept
     return kept
+
+
+def _begin_anew(kept: _Keepsake) -> None:
+    """Take on other labels; the object at work and the classes have nothing to do with them."""
+    document, state = kept.document, _state_of(kept.pixels.layer)
+    object_id = state.at_work.object_id
+    at_work = replace(document.at_work, object_id=object_id, original=None)
+    document.restart(replace(state, at_work=at_work, classes=document.state.classes))
 
 
 def _state_of(layer: Labels, *, is_empty: bool = False) -> State:

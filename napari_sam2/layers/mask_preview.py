@@ -17,6 +17,7 @@ from napari_sam2.session.objects import AtWork, PlaneWork
 from napari_sam2.session.planes import Plane
 
 Axes = Callable[[], tuple[int, int]]
+Strokes = dict[Plane, tuple[PackedMask, PackedMask]]
 
 
 class MaskPreview:
@@ -57,20 +58,38 @@ class MaskPreview:
         if not is_empty:
             self._adopt()
         self._pixels.painted.connect(self._on_painted)
+        self._pixels.replaced.connect(self._on_replaced)
         document.changed.connect(self._on_changed)
+        self._pixels.hold(self._object_id)
         self._draw(document.at_work)
 
     def close(self) -> None:
         """Follow nothing any more; what is drawn stays."""
         self._document.changed.disconnect(self._on_changed)
         self._pixels.painted.disconnect(self._on_painted)
+        self._pixels.replaced.disconnect(self._on_replaced)
         self._pixels.close()
+
+    @property
+    def _fits(self) -> bool:
+        """Whether the layer still is as large as the objects': the user may give it other data."""
+        return self._pixels.shape == tuple(self._document.labels.shape)
 
     def _on_changed(self) -> None:
         self._draw(self._document.at_work)
 
+    def _on_replaced(self) -> None:
+        if self._fits:
+            self._pixels.clear()
+            self._pixels.hold(self._object_id)
+            self._drawn.clear()
+            self._sources.clear()
+            self._draw(self._document.at_work)
+
     def _draw(self, at_work: AtWork) -> None:
         """Draw the planes that are others than before."""
+        if not self._fits:
+            return
         if at_work.object_id != self._object_id:
             for plane in list(self._drawn):
                 self._show(plane, None)
@@ -86,7 +105,14 @@ class MaskPreview:
             if before is None or before[0] is not work or before[1] != source[1]:
                 self._sources[plane] = source
                 self._show(plane, self._document.mask_on(plane))
+        self._mend_crossings()
         self._select()
+
+    def _mend_crossings(self) -> None:
+        """Draw again what a plane has lost to another that crosses it."""
+        if len({plane.axes for plane in self._drawn}) > 1:
+            for plane, mask in self._drawn.items():
+                self._paint(plane.indices(*mask.pixels()), self._object_id)
 
     def _select(self) -> None:
         """Let the brush paint this object."""
@@ -119,6 +145,7 @@ class MaskPreview:
         """Take what is in the layer for painted by hand: it was saved, or made by another panel."""
         ndim = len(self._pixels.shape)
         axes = (ndim - 2, ndim - 1)
+        strokes: Strokes = {}
         for index in np.ndindex(*self._pixels.shape[:-2]):
             plane = Plane(axes, tuple(int(at) for at in index))
             mask = PackedMask.of(np.asarray(self.layer.data[index]) != 0)
@@ -126,32 +153,46 @@ class MaskPreview:
                 self._paint(plane.indices(*mask.pixels()), self._object_id)
                 self._drawn[plane] = mask
                 known = self._document.mask_on(plane) or PackedMask(mask.shape)
-                self._document.paint_over(plane, mask - known, PackedMask(mask.shape))
+                strokes[plane] = (mask - known, PackedMask(mask.shape))
+        self._document.paint_over(strokes)
 
     def _on_painted(self, edits: Sequence[PixelEdit]) -> None:
-        for plane, (added, removed) in self._corrections(edits).items():
+        if not self._fits:
+            return
+        strokes = self._strokes(edits)
+        for plane, (added, removed) in strokes.items():
             self._drawn[plane] = (self._drawn.get(plane, PackedMask(added.shape)) - removed) | added
-            self._document.paint_over(plane, added, removed)
+        self._document.paint_over(strokes)
         self._draw(self._document.at_work)
 
-    def _corrections(
-        self, edits: Sequence[PixelEdit]
-    ) -> dict[Plane, tuple[PackedMask, PackedMask]]:
+    def _strokes(self, edits: Sequence[PixelEdit]) -> Strokes:
         """Give what strokes have added and removed on each plane; all is painted as our label."""
         touched, values = _last_values(edits, self._pixels.shape)  # (N, D), (N,)
-        indices = tuple(touched.T)
         other = (values != 0) & (values != self._object_id)
-        self._paint(tuple(axis[other] for axis in indices), self._object_id)
-        axes = self.axes()
-        hidden = [axis for axis in range(touched.shape[1]) if axis not in axes]
-        corrections = {}
-        for index in np.unique(touched[:, hidden], axis=0):
-            on_plane = (touched[:, hidden] == index).all(axis=1)
-            plane = Plane(axes, tuple(int(at) for at in index))
-            yx, is_set = touched[on_plane][:, axes], values[on_plane] != 0
-            shape = plane.shape_of(self._pixels.shape)
-            corrections[plane] = (_mask_at(yx[is_set], shape), _mask_at(yx[~is_set], shape))
-        return corrections
+        self._paint(tuple(axis[other] for axis in touched.T), self._object_id)
+        # On all sides that it was drawn from: what is erased here must not come back from there.
+        sides = {plane.axes for plane in self._document.at_work.planes} or {self.axes()}
+        strokes: Strokes = {}
+        for axes in sorted(sides):
+            strokes |= _on_planes(axes, touched, values, self._pixels.shape)
+        return strokes
+
+
+def _on_planes(
+    axes: tuple[int, int],
+    touched: NDArray[np.intp],
+    values: NDArray[np.int64],
+    shape: tuple[int, ...],
+) -> Strokes:
+    hidden = [axis for axis in range(len(shape)) if axis not in axes]
+    found: Strokes = {}
+    for index in np.unique(touched[:, hidden], axis=0):
+        on_plane = (touched[:, hidden] == index).all(axis=1)
+        plane = Plane(axes, tuple(int(at) for at in index))
+        yx, is_set = touched[on_plane][:, axes], values[on_plane] != 0
+        size = plane.shape_of(shape)
+        found[plane] = (_mask_at(yx[is_set], size), _mask_at(yx[~is_set], size))
+    return found
 
 
 def _last_values(

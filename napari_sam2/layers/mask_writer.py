@@ -11,6 +11,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_sam2.layers.napari_undo import NapariUndo
 from napari_sam2.session.history import PixelEdit
 from napari_sam2.session.labels import holding
 
@@ -39,8 +40,16 @@ class LabelLayer:
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
         self._is_writing = False
-        layer.events.paint.connect(self._on_paint)
-        layer.events.data.connect(self._on_data)
+        self._undo = NapariUndo(self.read_at)
+        self._connections = (
+            (layer.events.paint, self._on_paint),
+            (layer.events.data, self._on_data),
+            (layer.events.set_data, self._on_drawn),
+            (layer.events.labels_update, self._on_drawn),
+        )
+        for event, slot in self._connections:
+            event.connect(slot)
+        self._make_writable()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,6 +70,7 @@ class LabelLayer:
         untouched = self.read_at(indices) == edit.before
         after = np.broadcast_to(edit.after, untouched.shape)
         self.set_pixels(tuple(axis[untouched] for axis in indices), after[untouched])
+        self._undo.record([edit], is_made=True)
 
     def set_pixels(self, indices: Indices, values: NDArray[Any]) -> None:
         """Set single pixels, and let napari draw no more than the box around them."""
@@ -79,10 +89,22 @@ class LabelLayer:
             with self._writing():
                 self.layer.data = self.layer.data.astype(dtype)
 
+    def clear(self) -> None:
+        """Take an empty array of the same shape and type."""
+        with self._writing():
+            self.layer.data = np.zeros(self.shape, self.layer.data.dtype)
+
     def close(self) -> None:
         """Disconnect from the layer."""
-        self.layer.events.paint.disconnect(self._on_paint)
-        self.layer.events.data.disconnect(self._on_data)
+        for event, slot in self._connections:
+            event.disconnect(slot)
+
+    def _make_writable(self) -> None:
+        data = self.layer.data
+        is_lazy = hasattr(data, "compute")  # dask
+        if is_lazy or (isinstance(data, np.ndarray) and not data.flags.writeable):
+            with self._writing():
+                self.layer.data = np.array(data)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -96,10 +118,18 @@ class LabelLayer:
         if not self._is_writing:
             edits = [edit for atom in event.value if (edit := _edit_of(atom)) is not None]
             if edits:
+                self._undo.record(edits, is_made=False)
                 self.painted.emit(edits)
+
+    def _on_drawn(self) -> None:
+        if not self._is_writing:
+            for edit in self._undo.notice():
+                self.painted.emit([edit])
 
     def _on_data(self) -> None:
         if not self._is_writing:
+            self._undo.forget()
+            self._make_writable()
             self.replaced.emit()
 
 

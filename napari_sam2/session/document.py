@@ -11,12 +11,11 @@ from psygnal import Signal
 from napari_sam2.errors import PromptError
 from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.edits import (
-    MayChange,
     Policy,
     allowed_by,
-    mask_edit,
+    mask_edits,
     masks_of,
-    relabel_edit,
+    relabel_edits,
 )
 from napari_sam2.session.history import MAX_BYTES, History, PixelEdit, Step
 from napari_sam2.session.labels import LabelStore
@@ -145,19 +144,21 @@ class Document:
             answer = replace(work.answer, chosen=chosen)
             self._work_on("another candidate", plane, work=replace(work, answer=answer))
 
-    def paint_over(self, plane: Plane, added: PackedMask, removed: PackedMask) -> None:
-        """Correct the mask by hand: these pixels stay so, whatever a model says later."""
-        if not added and not removed:
-            return
-        work = self.at_work.planes.get(plane, PlaneWork(added.shape))
-        before_added = work.added or PackedMask(added.shape)
-        before_removed = work.removed or PackedMask(added.shape)
-        work = replace(
-            work,
-            added=(before_added - removed) | added or None,
-            removed=(before_removed - added) | removed or None,
-        )
-        self._work_on("paint on the mask", plane, work=work)
+    def paint_over(self, strokes: Mapping[Plane, tuple[PackedMask, PackedMask]]) -> None:
+        """Correct the mask by hand, as one step.
+
+        Parameters
+        ----------
+        strokes : mapping of Plane to (PackedMask, PackedMask)
+            The pixels added, and those removed. They stay so, whatever a model says later.
+        """
+        planes = dict(self.at_work.planes)
+        for plane, (added, removed) in strokes.items():
+            if added or removed:
+                planes[plane] = _painted(planes.get(plane, PlaneWork(added.shape)), added, removed)
+        if planes != self.at_work.planes:
+            where = next(iter(strokes)) if len(strokes) == 1 else None
+            self._push(Step("paint on the mask", plane=where), replace(self.at_work, planes=planes))
 
     def begin_from(self, masks: Mapping[Plane, PackedMask], title: str = "use a label") -> None:
         """Take masks from elsewhere for the object at work; corrections start from them."""
@@ -179,7 +180,7 @@ class Document:
         object_id = at_work.object_id
         self._change_pixels(
             f"leave object {object_id} as it was",
-            self._mask_edits(original.masks, object_id, lambda before: before == 0),
+            mask_edits(self.labels, original.masks, object_id, lambda before: before == 0),
             self._next_object(),
             {object_id: _restored(original.record, self.state.strays.get(object_id))},
             plane=_some_plane(at_work),
@@ -210,9 +211,8 @@ class Document:
             raise PromptError("There is no mask to keep yet: click on an object first.")
         self.labels.hold(object_id)
         masks = {plane: self._mask_of(work) for plane, work in at_work.planes.items()}
-        edits = self._mask_edits(
-            masks, object_id, allowed_by(self.policy, object_id, self.state.objects)
-        )
+        may_change = allowed_by(self.policy, object_id, self.state.objects)
+        edits = mask_edits(self.labels, masks, object_id, may_change)
         if not edits and stray is None:
             raise PromptError(
                 "Every pixel of the mask belongs to another object already, so nothing would be "
@@ -259,7 +259,7 @@ class Document:
         at_work = AtWork(object_id, before.prompts, planes, Original(record, masks))
         self._change_pixels(
             f"open object {object_id} again",
-            self._mask_edits(masks, 0, lambda values: values == object_id),
+            mask_edits(self.labels, masks, 0, lambda values: values == object_id),
             at_work,
             {},
             drop=[record],
@@ -270,7 +270,7 @@ class Document:
         """Remove objects and their pixels."""
         records = [self._record(object_id) for object_id in object_ids]
         if records:
-            edits = [edit for record in records if (edit := relabel_edit(self.labels, record, 0))]
+            edits = [edit for record in records for edit in relabel_edits(self.labels, record, 0)]
             what = f"object {records[0].object_id}" if len(records) == 1 else "objects"
             self._change_pixels(f"delete {what}", edits, self.at_work, {}, drop=records)
 
@@ -286,7 +286,7 @@ class Document:
         if len(records) < 2:
             raise PromptError("Merging needs two objects or more. Select them in the table.")
         target, others = records[0].object_id, records[1:]
-        edits = [edit for record in others if (edit := relabel_edit(self.labels, record, target))]
+        edits = [edit for record in others for edit in relabel_edits(self.labels, record, target)]
         merged = replace(
             united(records, target),
             area=records[0].area,  # the edits bring the others'
@@ -452,16 +452,6 @@ class Document:
         highest = max(self.state.highest, self.at_work.object_id)
         return AtWork(highest + 1, prompts or PlacedPrompts())
 
-    def _mask_edits(
-        self, masks: Mapping[Plane, PackedMask], value: int, may_change: MayChange
-    ) -> list[PixelEdit]:
-        edits = (
-            mask_edit(self.labels, plane, mask, value, may_change)
-            for plane, mask in masks.items()
-            if mask
-        )
-        return [edit for edit in edits if edit is not None]
-
     def _mask_of(self, work: PlaneWork) -> PackedMask:
         return work.compose(self._predicted(work))
 
@@ -484,6 +474,16 @@ def _with_plane(at_work: AtWork, plane: Plane, work: PlaneWork) -> AtWork:
     if work.answer is None and work.added is None and work.removed is None:
         del planes[plane]
     return replace(at_work, planes=planes)
+
+
+def _painted(work: PlaneWork, added: PackedMask, removed: PackedMask) -> PlaneWork:
+    before_added = work.added or PackedMask(added.shape)
+    before_removed = work.removed or PackedMask(added.shape)
+    return replace(
+        work,
+        added=(before_added - removed) | added or None,
+        removed=(before_removed - added) | removed or None,
+    )
 
 
 def _taken(mask: PackedMask) -> PlaneWork:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
@@ -17,16 +17,18 @@ from napari_sam2.session.planes import Plane
 
 Policy = Literal["keep", "replace", "empty"]
 MayChange = Callable[[NDArray[Any]], NDArray[np.bool_]]
+_Indices = tuple[NDArray[np.intp], ...]
 
 
-def mask_edit(
-    labels: LabelStore, plane: Plane, mask: PackedMask, value: int, may_change: MayChange
-) -> PixelEdit | None:
-    """Set a mask's pixels to a value, those whose present value allows it; None if none does."""
-    indices = plane.indices(*mask.pixels())
-    before = np.asarray(labels.read_at(indices))
-    after = np.where(may_change(before), value, before)
-    return PixelEdit.of(indices, before, after)
+def mask_edits(
+    labels: LabelStore, masks: Mapping[Plane, PackedMask], value: int, may_change: MayChange
+) -> list[PixelEdit]:
+    """Set the pixels of masks to a value: each once, and if its present value allows it."""
+    parts = [plane.indices(*mask.pixels()) for plane, mask in masks.items() if mask]
+    if len({plane.axes for plane, mask in masks.items() if mask}) > 1:
+        parts = [_united(parts, labels.shape)]  # planes seen from several sides cross
+    edits = (_set(labels, indices, value, may_change) for indices in parts)
+    return [edit for edit in edits if edit is not None]
 
 
 def allowed_by(policy: Policy, object_id: int, objects: Collection[int]) -> MayChange:
@@ -44,11 +46,18 @@ def allowed_by(policy: Policy, object_id: int, objects: Collection[int]) -> MayC
     return may_change
 
 
-def relabel_edit(labels: LabelStore, record: ObjectRecord, value: int) -> PixelEdit | None:
-    """Set all pixels of an object to a value; None if it has none."""
-    inside = np.nonzero(np.asarray(labels.read(record.start, record.stop)) == record.object_id)
-    indices = [axis + first for axis, first in zip(inside, record.start, strict=True)]
-    return PixelEdit.of(indices, np.asarray(record.object_id), np.asarray(value))
+def relabel_edits(labels: LabelStore, record: ObjectRecord, value: int) -> list[PixelEdit]:
+    """Set all pixels of an object to a value: an edit for each plane along the last two axes."""
+    edits = []
+    for index in product(*map(range, record.start[:-2], record.stop[:-2])):
+        start = (*index, *record.start[-2:])
+        box = np.asarray(labels.read(start, (*(at + 1 for at in index), *record.stop[-2:])))
+        inside = np.nonzero(box == record.object_id)
+        indices = [axis + first for axis, first in zip(inside, start, strict=True)]
+        edit = PixelEdit.of(indices, np.asarray(record.object_id), np.asarray(value))
+        if edit is not None:
+            edits.append(edit)
+    return edits
 
 
 def masks_of(
@@ -80,3 +89,16 @@ def masks_of(
         if mask:
             masks[plane] = mask
     return masks
+
+
+def _set(
+    labels: LabelStore, indices: _Indices, value: int, may_change: MayChange
+) -> PixelEdit | None:
+    before = np.asarray(labels.read_at(indices))
+    after = np.where(may_change(before), value, before)
+    return PixelEdit.of(indices, before, after)
+
+
+def _united(parts: Sequence[_Indices], shape: tuple[int, ...]) -> _Indices:
+    flat = np.unique(np.concatenate([np.ravel_multi_index(part, shape) for part in parts]))
+    return np.unravel_index(flat, shape)

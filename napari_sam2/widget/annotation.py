@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from napari.components import ViewerModel
 from napari.layers import Layer
+from psygnal import Signal
 
 from napari_sam2.controller import Controller
 from napari_sam2.errors import PromptError
@@ -47,7 +48,11 @@ class Annotation:
         What a click does.
     keys : KeyBindings
         May be bound anew.
+    unfit : Signal
+        A layer has data of another size now: this is to be closed.
     """
+
+    unfit = Signal()
 
     def __init__(
         self,
@@ -72,6 +77,9 @@ class Annotation:
         self.keys = KeyBindings({**actions, **self._actions()}, keys)
         self._closing.callback(self.keys.close)
         self.keys.bind([viewer, *layers])
+        for layer in (layers.objects, layers.mask):
+            layer.events.data.connect(self._on_data_replaced)
+            self._closing.callback(layer.events.data.disconnect, self._on_data_replaced)
         controller.attach(self._prompts, self.document)
         self._closing.callback(controller.detach)
 
@@ -85,6 +93,10 @@ class Annotation:
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         return {"polarity": self.tools.toggle_polarity, "tool": self.tools.next_tool}
+
+    def _on_data_replaced(self) -> None:
+        if self.layers.objects.data.shape != self.layers.mask.data.shape:
+            self.unfit.emit()
 
     def _axes(self) -> tuple[int, int]:
         try:

@@ -205,6 +205,7 @@ class SegmentWidget(QWidget):
             self._preferences.keys,
         )
         annotation.tools.changed.connect(self._show_tool)
+        annotation.unfit.connect(self._end_annotation)
         self._link.follow(layers.objects)
         image, document = self._source.image, annotation.document
         self._files = Files(
@@ -347,8 +348,11 @@ class SegmentWidget(QWidget):
 
     def _on_layer_removed(self, event: Any) -> None:
         if self._annotation is not None and self._annotation.uses(event.value):
-            self._close_annotation()
-            self._show_state()
+            self._end_annotation()
+
+    def _end_annotation(self) -> None:
+        self._close_annotation()
+        self._show_state()
 
     def _on_stage_changed(self, stage: str) -> None:
         if stage:

@@ -19,13 +19,16 @@ def test_the_slider_chooses_the_plane_of_the_data(
     assert displayed_plane(image, viewer.dims) == Plane((1, 2), (index,))
 
 
-def test_the_order_of_the_axes_is_followed(viewer: ViewerModel, scaled: Image) -> None:
-    viewer.dims.order = (1, 2, 0)
+@pytest.mark.parametrize("order", [(1, 0, 2), (1, 2, 0)])
+def test_a_plane_is_the_same_with_rows_and_columns_exchanged(
+    viewer: ViewerModel, scaled: Image, order: tuple[int, int, int]
+) -> None:
+    viewer.dims.order = order
     viewer.dims.set_point(1, scaled.data_to_world((0, 7, 0))[1])
     plane = displayed_plane(scaled, viewer.dims)
-    assert plane == Plane((2, 0), (7,))
-    assert plane.shape_of(SHAPE) == (60, 5)
-    assert np.array_equal(plane.as_displayed(scaled.data[plane.key]), scaled.data[:, 7].T)
+    assert plane == Plane((0, 2), (7,))
+    assert plane.shape_of(SHAPE) == (5, 60)
+    assert np.array_equal(plane.as_displayed(scaled.data[plane.key]), scaled.data[:, 7])
 
 
 def test_a_2d_image_below_a_stack_has_no_hidden_axes(viewer: ViewerModel, scaled: Image) -> None:

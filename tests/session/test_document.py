@@ -211,8 +211,8 @@ def test_the_next_label_is_never_one_that_was_painted(desk: Desk) -> None:
 def test_the_brush_on_the_mask_outlives_the_next_answer(desk: Desk) -> None:
     desk.click(2, 3)
     desk.answer(square(1, 2))
-    desk.document.paint_over(PLANE, PackedMask.of(square(8, 8)), PackedMask(SHAPE))
-    desk.document.paint_over(PLANE, PackedMask(SHAPE), PackedMask.of(square(1, 2, 1)))
+    desk.document.paint_over({PLANE: (PackedMask.of(square(8, 8)), PackedMask(SHAPE))})
+    desk.document.paint_over({PLANE: (PackedMask(SHAPE), PackedMask.of(square(1, 2, 1)))})
     desk.click(3, 3)
     desk.answer(square(1, 2, 4))
     desk.document.commit()

@@ -45,7 +45,24 @@ class Work:
     taken: dict[int, np.ndarray] = field(default_factory=dict)
     added: np.ndarray = field(default_factory=lambda: np.zeros(SHAPE, bool))
     removed: np.ndarray = field(default_factory=lambda: np.zeros(SHAPE, bool))
-    answered: set[int] = field(default_factory=set)
+    answered: dict[int, list[tuple[int, ...]]] = field(default_factory=dict)  # to which prompts
+
+    def prompts(self, plane: int) -> list[tuple[int, ...]]:
+        return [prompt for prompt in [*self.boxes, *self.points] if prompt[0] == plane]
+
+    def take_answers(self) -> None:
+        """A new answer begins with its first candidate, in place of what was there before."""
+        for plane in range(SHAPE[0]):
+            if self.prompts(plane) and self.answered.get(plane) != self.prompts(plane):
+                self.answered[plane] = self.prompts(plane)
+                self.chosen.pop(plane, None)
+                self.taken.pop(plane, None)
+
+    def forget_answers(self) -> None:
+        """What is asked no more has no answer any more, on whichever plane."""
+        for plane in [plane for plane in self.answered if not self.prompts(plane)]:
+            del self.answered[plane]
+            self.chosen.pop(plane, None)
 
     def candidates(self, plane: int) -> list[np.ndarray]:
         boxes = [box[1:] for box in self.boxes if box[0] == plane]
@@ -100,6 +117,7 @@ class Model:
         self.object_id, self.work, self.original = self.highest + 1, Work(), None
 
     def commit(self, policy: str) -> bool:
+        self.work.take_answers()  # it waits for them
         mask, own = self.work.mask(), self.labels == self.object_id
         if not mask.any() and not own.any():
             return False
@@ -178,6 +196,7 @@ class Annotating(RuleBasedStateMachine):
 
     def settle(self) -> None:
         self.runner.finish_all()
+        self.model.work.take_answers()
 
     def step(self) -> Model:
         """Remember where we were, and give the model to change."""
@@ -203,7 +222,6 @@ class Annotating(RuleBasedStateMachine):
         plane = self.plane
         work = self.step().work
         work.points.append((plane, y, x, polarity))
-        self.ask_anew(work, plane)
         self.panel._annotation.tools.polarity = polarity
         self.layers.points.add((plane, y, x))
 
@@ -213,7 +231,6 @@ class Annotating(RuleBasedStateMachine):
         box = (y, x, min(y + height, SHAPE[1]), min(x + width, SHAPE[2]))
         work = self.step().work
         work.boxes.append((plane, *box))
-        self.ask_anew(work, plane)
         y0, x0, y1, x1 = box
         corners = [[plane, y0, x0], [plane, y0, x1], [plane, y1, x1], [plane, y1, x0]]
         self.layers.shapes.add_rectangles([np.array(corners)])
@@ -222,15 +239,9 @@ class Annotating(RuleBasedStateMachine):
     @rule()
     def remove_the_last_point(self) -> None:
         work = self.step().work
-        plane = work.points.pop()[0]
-        self.ask_anew(work, plane)
+        work.points.pop()
+        work.forget_answers()
         self.layers.points.remove([len(self.layers.points.data) - 1])
-        if plane != self.plane:  # nobody has looked at it yet
-            self.go_to(plane)
-
-    def ask_anew(self, work: Work, plane: int) -> None:
-        work.chosen.pop(plane, None)
-        work.taken.pop(plane, None)
 
     @rule(by=st.sampled_from([1, -1]))
     def cycle(self, by: int) -> None:
