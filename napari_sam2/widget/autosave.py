@@ -33,6 +33,8 @@ class Autosave:
     ----------
     document : Document
         Is followed until `close`.
+    saved : State
+        What need not be written: the document's state before anything was done.
     image : Image
         What is annotated.
     known_as : str
@@ -50,6 +52,7 @@ class Autosave:
     def __init__(
         self,
         document: Document,
+        saved: State,
         image: Image,
         known_as: str,
         recovery: Recovery,
@@ -59,7 +62,7 @@ class Autosave:
     ) -> None:
         self._document, self._image, self._known_as = document, image, known_as
         self._recovery, self._jobs, self._failed = recovery, jobs, failed
-        self._saved = document.state  # nothing has been done to it yet
+        self._saved = saved
         self._unwritten = _Changes(None)
         self._writing: _Write | None = None  # by a job
         self._is_failing = False
@@ -68,6 +71,8 @@ class Autosave:
         self._timer = delayed(parent, _DELAY_MS, self.write_now)
         document.edited.connect(self._on_edited)
         document.changed.connect(self._on_changed)
+        if not self.is_up_to_date:
+            self._timer.start()
 
     @property
     def is_up_to_date(self) -> bool:

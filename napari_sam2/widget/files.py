@@ -220,8 +220,12 @@ class Files:
         labels, objects = read
         highest = max(objects, default=0)
         state = State(AtWork(highest + 1), objects, self._document.state.classes, highest=highest)
-        take_labels(self._document, labels, state, f"import {path.name}")
-        self._said(f"{path.name} is imported: {_count(state)}.")
+        try:
+            take_labels(self._document, labels, state, f"import {path.name}")
+        except Sam2Error as error:
+            self._failed(str(error))
+        else:
+            self._said(f"{path.name} is imported: {_count(state)}.")
 
     def _on_failed(self, error: Exception) -> None:
         is_ours = isinstance(error, Sam2Error)

@@ -47,7 +47,7 @@ class Safety:
         self.offer: Found | None = None
         self._recovery, self._jobs, self._parent = recovery, jobs, parent
         self._autosave: Autosave | None = None
-        self._following: tuple[Document, Image] | None = None
+        self._following: tuple[Document, State, Image] | None = None  # as it was at first
         self._known: tuple[Image, str] | None = None  # the last image, with its fingerprint
 
     @property
@@ -76,7 +76,7 @@ class Safety:
     def follow(self, document: Document, image: Image) -> None:
         """Save this document from now on."""
         self.leave()
-        self._following = (document, image)
+        self._following = (document, document.state, image)
         if self._known is None or self._known[0] != image:
             self.look_for(image)
         self._begin()
@@ -129,10 +129,11 @@ class Safety:
     def _begin(self) -> None:
         if self._following is None or self._known is None or self._autosave is not None:
             return
-        document, image = self._following
+        document, state, image = self._following
         if self._known[0] == image:
             self._autosave = Autosave(
                 document,
+                state,
                 image,
                 self._known[1],
                 self._recovery,
