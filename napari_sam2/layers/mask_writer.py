@@ -79,8 +79,9 @@ class LabelLayer:
         if not self.layer.visible:  # napari has no view of it to change, and stumbles over that
             self.layer.data[indices] = values
             return
+        is_one = bool((values == values[0]).all())  # napari is quicker with a single value
         with self._writing():
-            self.layer.data_setitem(indices, values)
+            self.layer.data_setitem(indices, values[0] if is_one else values)
 
     def hold(self, value: int) -> None:
         """Take a larger type if this value does not fit into the present one."""
