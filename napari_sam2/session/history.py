@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_sam2.session.objects import State
 from napari_sam2.session.planes import Plane
+from napari_sam2.session.state_size import own_bytes
 
 MAX_BYTES = 256 * 1024 * 1024
-_STATE_BYTES = 2_000  # a state shares nearly everything with its neighbours
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +114,8 @@ class Step:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
-        return _STATE_BYTES + sum(edit.nbytes for edit in self.edits)
+        """Memory that its edits take."""
+        return sum(edit.nbytes for edit in self.edits)
 
 
 class History:
@@ -131,6 +131,7 @@ class History:
 
     def __init__(self, state: State, max_bytes: int = MAX_BYTES) -> None:
         self._states, self._steps = [state], list[Step]()
+        self._sizes = list[int]()  # of each step, with the state that it leads to
         self._at = 0
         self._max_bytes = max_bytes
 
@@ -151,12 +152,13 @@ class History:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the steps take."""
-        return sum(step.nbytes for step in self._steps)
+        """Memory that the steps take, and the states that they lead to."""
+        return sum(self._sizes)
 
     def push(self, step: Step, state: State) -> None:
         """Go on to another state; what was undone is forgotten."""
-        del self._states[self._at + 1 :], self._steps[self._at :]
+        del self._states[self._at + 1 :], self._steps[self._at :], self._sizes[self._at :]
+        self._sizes.append(step.nbytes + own_bytes(state, self.state))
         self._states.append(state)
         self._steps.append(step)
         self._at += 1
@@ -165,6 +167,10 @@ class History:
     def amend(self, state: State) -> None:
         """Replace the state where we are: it has become complete, nobody has done anything."""
         self._states[self._at] = state
+        if self._at:
+            step, before = self._steps[self._at - 1], self._states[self._at - 1]
+            self._sizes[self._at - 1] = step.nbytes + own_bytes(state, before)
+            self._forget_oldest()
 
     def undo(self) -> Step | None:
         """Go one state back; give the step, whose edits are to be taken back last first."""
@@ -183,7 +189,8 @@ class History:
     def _forget_oldest(self) -> None:
         total = self.nbytes
         while total > self._max_bytes and self._at > 1:
-            total -= self._steps.pop(0).nbytes
+            total -= self._sizes.pop(0)
+            self._steps.pop(0)
             self._states.pop(0)
             self._at -= 1
 
