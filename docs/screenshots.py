@@ -162,7 +162,8 @@ def annotate(stage: Stage, jobs: Sequence[PlacedPrompts]) -> None:
 def show_viewer(stage: Stage, name: str, center: Yx, zoom: float) -> None:
     """Take a picture of the whole window."""
     stage.look_at(center, zoom)
-    save(name, Image.fromarray(stage.viewer.screenshot(canvas_only=False, flash=False)))
+    picture = Image.fromarray(stage.viewer.screenshot(canvas_only=False, flash=False))
+    save(name, picture.convert("RGB"))
 
 
 def show_panel(stage: Stage, name: str, *opened: str) -> None:
@@ -179,7 +180,7 @@ def show_panel(stage: Stage, name: str, *opened: str) -> None:
     stage.wait()
     buffer = QBuffer()
     stage.dock.grab().save(buffer, "PNG")
-    save(name, Image.open(io.BytesIO(buffer.data().data())))
+    save(name, Image.open(io.BytesIO(buffer.data().data())).convert("RGB"))
 
 
 def show_kinds(stage: Stage, name: str) -> None:
@@ -206,11 +207,10 @@ def close_up(stage: Stage, prompts: PlacedPrompts, center: Yx) -> Image.Image:
 def save(name: str, picture: Image.Image) -> None:
     """Write a picture, as small as it gets without loss."""
     path = IMAGES / f"{name}.png"
-    is_opaque = picture.getextrema()[-1][0] == 255
-    (picture.convert("RGB") if is_opaque else picture).save(path, optimize=True)
+    picture.save(path, optimize=True)
     size = path.stat().st_size
     assert size < MAX_BYTES, f"{path.name} must be below {MAX_BYTES} bytes, got {size}. Show less."
-    print(f"{path.name}: {picture.width} x {picture.height}, {size // 1000} kB")  # noqa: T201
+    print(f"{path.name}: {picture.width} x {picture.height}, {size // 1000} kB")
 
 
 if __name__ == "__main__":
