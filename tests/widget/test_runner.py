@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from functools import partial
 from threading import Event, current_thread, main_thread
 from unittest.mock import Mock
 
@@ -10,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThreadPool
 
 from napari_sam2.errors import WeightsError
-from napari_sam2.widget.runner import CancelledError, ThreadRunner
+from napari_sam2.widget.runner import CancelledError, Jobs, ThreadRunner
 
 
 def wait_for_workers() -> None:
@@ -127,3 +128,57 @@ def test_cancelled_work_ends_at_its_next_stage_and_the_next_work_is_not_cancelle
     runner.run(work, done, failed, Mock())
     qtbot.waitUntil(lambda: done.called)
     assert failed.call_count == 1
+
+
+def test_jobs_are_done_one_after_the_other_and_call_back_here(qtbot: QtBot) -> None:
+    jobs, done, threads = Jobs(), [], set()
+
+    def work(name: str) -> str:
+        threads.add(current_thread())
+        return name
+
+    def note(name: str) -> None:
+        assert current_thread() is main_thread()
+        done.append(name)
+
+    for name in "abc":
+        jobs.start(partial(work, name), note, note)
+    assert jobs.busy
+    qtbot.waitUntil(lambda: not jobs.busy)
+    assert done == ["a", "b", "c"]
+    assert main_thread() not in threads
+
+
+def test_a_job_that_fails_does_not_keep_the_next_from_being_done(
+    qtbot: QtBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs, done, failed, error = Jobs(), Mock(), Mock(), KeyError("x")
+    jobs.start(Mock(side_effect=error), done, failed)
+    jobs.start(lambda: "b", done, failed)
+    qtbot.waitUntil(lambda: not jobs.busy)
+    failed.assert_called_once_with(error)
+    done.assert_called_once_with("b")
+    assert caplog.records[0].exc_info is not None
+
+
+def test_a_caller_that_fails_does_not_keep_the_next_from_being_done(qtbot: QtBot) -> None:
+    jobs, done = Jobs(), Mock()
+    with qtbot.capture_exceptions() as raised:
+        jobs.start(lambda: "a", Mock(side_effect=KeyError("x")), Mock())
+        jobs.start(lambda: "b", done, Mock())
+        qtbot.waitUntil(lambda: done.called)
+    assert len(raised) == 1
+
+
+def test_after_close_no_job_is_begun_and_nobody_is_called(qtbot: QtBot) -> None:
+    may_end, calls, second = Event(), Mock(), Mock()
+    jobs = Jobs()
+    jobs.start(lambda: may_end.wait(10), calls, calls)
+    jobs.start(second, calls, calls)
+    jobs.close()
+    jobs.start(second, calls, calls)
+    may_end.set()
+    wait_for_workers()
+    qtbot.wait(1)  # deliver what was queued
+    calls.assert_not_called()
+    second.assert_not_called()
