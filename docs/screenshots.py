@@ -162,8 +162,7 @@ def annotate(stage: Stage, jobs: Sequence[PlacedPrompts]) -> None:
 def show_viewer(stage: Stage, name: str, center: Yx, zoom: float) -> None:
     """Take a picture of the whole window."""
     stage.look_at(center, zoom)
-    picture = Image.fromarray(stage.viewer.screenshot(canvas_only=False, flash=False))
-    save(name, picture.convert("RGB"))
+    save(name, Image.fromarray(stage.photograph()).convert("RGB"))
 
 
 def show_panel(stage: Stage, name: str, *opened: str) -> None:

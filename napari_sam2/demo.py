@@ -120,8 +120,7 @@ def show(stage: Stage, path: Path) -> None:
             stage.keep()
             stage.mark(job.placed())
         stage.viewer.reset_view()
-        stage.wait()
-        stage.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        write_image(path, stage.photograph())
     finally:
         stage.viewer.close()
     _say(f"Wrote {path}")

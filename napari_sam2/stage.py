@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2._sample_data import LayerData
 from napari_sam2.session.objects import RECTANGLE, PlacedPrompts
 
 _PATIENCE = 120.0  # seconds that one answer may take before we give up
 _DOCK_WIDTH = 300
+_LIST_HEIGHT = 300
 _WINDOW = (1400, 860)
 _TOOLS = {"rectangle": "box", "path": "scribble"}  # the others have napari's names
 
@@ -97,6 +99,19 @@ class Stage:
         camera = getattr(self.viewer, "scene", self.viewer).camera  # napari 0.9 has moved it
         camera.center, camera.zoom = center, zoom
         self.wait()
+
+    def photograph(self) -> NDArray[np.uint8]:
+        """Give a picture of the whole window, (H, W, 4), with all our layers in the list."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtWidgets import QDockWidget
+
+        window = self.dock.window()
+        window.resizeDocks(
+            [window.findChild(QDockWidget, "layer list")], [_LIST_HEIGHT], Qt.Orientation.Vertical
+        )
+        self.wait()
+        picture: NDArray[np.uint8] = self.viewer.screenshot(canvas_only=False, flash=False)
+        return picture
 
     def wait(self, condition: Callable[[], bool] = lambda: True) -> None:
         """Let Qt work until the condition holds, and what it caused has been drawn."""
