@@ -1,7 +1,8 @@
 """From a click to changed pixels of the mask: `python -m tests.benchmarks.click_to_pixels`.
 
-Real viewers, the real panel, worker and shipped model. Two images take turns: 512x512, and a plane
-of 50x4096x4096 that shows the model the same picture. The time runs from the point that is added
+Real viewers, the real panel, worker and shipped model. Three images take turns: 512x512 pixels, and
+twice a stack of 50x4096x4096, with 64 times as many nuclei, or with as many of 64 times the area
+(and three candidates of 100 000 pixels each to draw). The time runs from the point that is added
 until the pixels of the mask layer have changed, on the GUI thread. The decoder alone is timed in
 the same run, between the clicks, and taken off. Under Linux without a display:
 `xvfb-run -a -s "-screen 0 1400x900x24" python -m tests.benchmarks.click_to_pixels`.
@@ -30,7 +31,12 @@ from napari_sam2._sample_data import read_sample
 from napari_sam2.session.results import Prediction
 from tests.benchmarks.image_speed import tasks_of
 
-SIZES = {"512x512": (512, 1), "50x4096x4096": (4096, 50)}
+_SMALL, _LARGE = (512, 512), (50, 4096, 4096)
+SCENES = {  # shape, and whether the nuclei are magnified
+    "512x512": (_SMALL, False),
+    "50x4096x4096, more nuclei": (_LARGE, False),
+    "50x4096x4096, larger nuclei": (_LARGE, True),
+}
 
 
 def main() -> None:
@@ -44,16 +50,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     decode = decoder()
-    desks = {
-        name: open_desk(side, planes, not options.no_window)
-        for name, (side, planes) in SIZES.items()
-    }
+    desks = {name: open_desk(name, not options.no_window) for name in SCENES}
     for desk in desks.values():
         desk.settle()
     runs = {name: Run(desk, bool(options.profile)) for name, desk in desks.items()}
     alone: list[float] = []
-    where = {name: places(options.clicks + options.warm_up, SIZES[name][0]) for name in SIZES}
-    for index in range(options.clicks + options.warm_up):
+    count = options.clicks + options.warm_up
+    where = {
+        name: places(count, shape[-1], magnified=magnified)
+        for name, (shape, magnified) in SCENES.items()
+    }
+    for index in range(count):
         for name, run in runs.items():
             run.click(where[name][index], counts=index >= options.warm_up)
         alone += decode()
@@ -120,11 +127,11 @@ class Run:
         self.profile.disable()
 
 
-def open_desk(side: int, planes: int, has_window: bool = True) -> Desk:
+def open_desk(scene: str, has_window: bool = True) -> Desk:
     """Show nuclei; a stack repeats one plane without taking memory for it."""
-    plane = nuclei(side)
-    image = plane if planes == 1 else np.broadcast_to(plane, (planes, side, side))
-    return Desk(image, has_window=has_window)
+    shape, magnified = SCENES[scene]
+    plane = nuclei(shape[-1], magnified=magnified)
+    return Desk(np.broadcast_to(plane, shape), has_window=has_window)
 
 
 def decoder() -> Callable[[], list[float]]:
@@ -149,9 +156,10 @@ def table(runs: dict[str, Run], alone: list[float], threads: int) -> str:
         values = (p50, p95, p50 - decoding, p95 - decoding)
         values += (statistics.median(run.answering), statistics.median(run.redrawing))
         lines.append(f"| {name} | {' | '.join(f'{value:.1f}' for value in values)} |")
-    small, large = (run.pixels for run in runs.values())
-    ratios = [percentile(large, at) / percentile(small, at) for at in (50, 95)]
-    lines.append(f"large to small: p50 {ratios[0]:.2f}, p95 {ratios[1]:.2f}")
+    small, *others = runs.items()
+    for name, run in others:
+        ratios = [percentile(run.pixels, at) / percentile(small[1].pixels, at) for at in (50, 95)]
+        lines.append(f"{name}, to {small[0]}: p50 {ratios[0]:.2f}, p95 {ratios[1]:.2f}")
     return "\n".join(lines) + "\n"
 
 

@@ -32,6 +32,7 @@ from napari_sam2.session.recovery import Recovery  # noqa: E402
 from napari_sam2.widget import SegmentWidget  # noqa: E402
 
 _PATIENCE_MS = 60_000
+_PART, _BRIGHT = 512, 40  # of the sample: its size, and what is no background
 WINDOW = (1400, 900)
 _app = napari.qt.get_qapp()
 
@@ -138,22 +139,31 @@ def seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def nuclei(side: int) -> NDArray[np.uint16]:
-    """Give the shipped nuclei, (side, side): a part of 512 pixels, repeated and magnified.
+def nuclei(side: int, *, magnified: bool = False) -> NDArray[np.uint16]:
+    """Give the shipped nuclei, (side, side): a part of 512 pixels, repeated or magnified.
 
-    All sizes show the model the same picture, so that it answers alike.
+    Repeated, there are more nuclei of the same size in pixels. Magnified, there are as many of them
+    and they look the same to the model, but each has more pixels.
     """
-    part = read_sample("nuclei_fluorescence")[:512, :512].astype(np.uint16) * 256
-    return np.kron(part, np.ones((side // 512,) * 2, np.uint16))
+    part, times = _part().astype(np.uint16) * 256, (side // _PART,) * 2
+    return np.kron(part, np.ones(times, np.uint16)) if magnified else np.tile(part, times)
 
 
-def places(count: int, side: int, seed: int = 0) -> list[tuple[float, float]]:
-    """Give (y, x) inside nuclei of `nuclei(side)`, the same ones for each side."""
-    bright = read_sample("nuclei_fluorescence")[:512, :512] > 40
-    rows, columns = np.nonzero(bright)
-    chosen = np.random.default_rng(seed).choice(len(rows), count, replace=False)
-    zoom = side / 512
-    return [((rows[i] + 0.5) * zoom - 0.5, (columns[i] + 0.5) * zoom - 0.5) for i in chosen]
+def places(count: int, side: int, *, magnified: bool = False) -> list[tuple[float, float]]:
+    """Give (y, x) inside nuclei of such a picture, always the same ones."""
+    rng = np.random.default_rng(0)
+    bright = np.argwhere(_part() > _BRIGHT)
+    chosen = rng.choice(bright, count, replace=False)  # (N, 2)
+    times = side // _PART
+    if magnified:
+        found = (chosen + 0.5) * times - 0.5
+    else:
+        found = chosen + _PART * rng.integers(0, times, chosen.shape)
+    return [(float(y), float(x)) for y, x in found]
+
+
+def _part() -> NDArray[np.uint8]:
+    return read_sample("nuclei_fluorescence")[:_PART, :_PART]
 
 
 def percentile(values: Sequence[float], at: int) -> float:
