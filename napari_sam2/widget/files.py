@@ -199,6 +199,7 @@ class Files:
 
     def _on_opened(self, path: Path, opened: tuple[Snapshot, bool]) -> None:
         snapshot, is_of_this_image = opened
+        before = self._document.state
         try:
             take_up(self._document, snapshot, f"open {path.name}")
         except Sam2Error as error:
@@ -207,7 +208,7 @@ class Files:
         self._saved(self._document.state)
         name = snapshot.image.name
         other = "" if is_of_this_image else f" It was saved for another image, {name!r}."
-        self._said(f"{path.name} is open: {_count(snapshot.state)}.{other}")
+        self._said(f"{path.name} is open: {_count(snapshot.state)}.{other}{_way_back(before)}")
 
     def _on_exported(self, path: Path, state: State, _value: object) -> None:
         has_mask = state.at_work.has_mask
@@ -220,12 +221,13 @@ class Files:
         labels, objects = read
         highest = max(objects, default=0)
         state = State(AtWork(highest + 1), objects, self._document.state.classes, highest=highest)
+        before = self._document.state
         try:
             take_labels(self._document, labels, state, f"import {path.name}")
         except Sam2Error as error:
             self._failed(str(error))
         else:
-            self._said(f"{path.name} is imported: {_count(state)}.")
+            self._said(f"{path.name} is imported: {_count(state)}.{_way_back(before)}")
 
     def _on_failed(self, error: Exception) -> None:
         is_ours = isinstance(error, Sam2Error)
@@ -251,6 +253,13 @@ def _known_as(snapshot: Snapshot, fingerprint: str) -> Snapshot:
 
 def _as_file_name(name: str) -> str:
     return "".join(sign if sign.isalnum() or sign in " -_." else "_" for sign in name).strip()
+
+
+def _way_back(before: State) -> str:
+    """Say how to get back what was replaced, if there was something."""
+    work = before.at_work
+    is_something = before.objects or work.prompts or work.planes
+    return " Undo brings back what was there before." if is_something else ""
 
 
 def _count(state: State) -> str:

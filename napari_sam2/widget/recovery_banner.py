@@ -55,7 +55,7 @@ class RecoveryBanner(QFrame):
         saved : datetime
             When the work was last written, in local time.
         objects : int
-            How many there are in it.
+            How many were kept in it; there may be one at work beside them.
         """
         self._text.setText(describe_offer(saved, objects, date.today()))
         self.show()
@@ -72,5 +72,5 @@ class RecoveryBanner(QFrame):
 def describe_offer(saved: datetime, objects: int, today: date) -> str:
     """Say what is offered, such as "Unsaved work on this image from 14:03, 12 objects."."""
     day = "" if saved.date() == today else f"{saved.day} {saved:%B %Y}, "
-    count = "1 object" if objects == 1 else f"{objects} objects"
+    count = {0: "one object not kept yet", 1: "1 object"}.get(objects, f"{objects} objects")
     return f"Unsaved work on this image from {day}{saved:%H:%M}, {count}."

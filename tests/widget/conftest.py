@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,14 @@ class PatientBot(QtBot):
 @pytest.fixture
 def qtbot(qapp, request: pytest.FixtureRequest) -> QtBot:
     return PatientBot(request)
+
+
+@pytest.fixture(autouse=True)
+def recovery_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for unsaved work, or one test would be offered what another has left."""
+    folder = tmp_path / "recovery"
+    monkeypatch.setattr("napari_sam2.session.recovery.default_folder", lambda: folder)
+    return folder
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QPushButton
 
 from napari_sam2.session.objects import ObjectClass
-from napari_sam2.session.recovery import Recovery
 from napari_sam2.widget import SegmentWidget
 from tests.fakes import SquarePredict
 from tests.widget.annotate_until_killed import READY, cells
@@ -46,8 +45,8 @@ def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recovery(left_behind: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(left_behind, tmp_path / "recovery")
+def recovery(left_behind: Path, recovery_folder: Path) -> Path:
+    return shutil.copytree(left_behind, recovery_folder)
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def open_panel(
     def open_on(data: np.ndarray) -> SegmentWidget:
         viewer.layers.clear()
         viewer.add_layer(Image(data, name="cells again", scale=(2, 0.5, 0.5)))
-        panel = SegmentWidget(viewer, predict, recovery=Recovery(recovery))
+        panel = SegmentWidget(viewer, predict)
         qtbot.addWidget(panel)
         panel.show()
         panels.append(panel)
@@ -151,6 +150,22 @@ def test_what_was_discarded_is_not_offered_again(
 def test_another_image_is_offered_nothing(open_panel: Open, other: np.ndarray) -> None:
     panel = open_panel(other)
     assert not panel.panel.banner.isVisible()
+
+
+def test_closing_right_after_the_last_click_loses_nothing(
+    qtbot: QtBot, viewer: ViewerModel, open_panel: Open
+) -> None:
+    another = cells() + 1
+    panel = open_panel(another)
+    panel.panel.annotate.click()
+    next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, 30))
+    qtbot.waitUntil(lambda: panel.controller.can_commit)
+    panel.controller.commit()
+    panel.close()
+    again = open_panel(another)
+    press(again, "Restore")
+    qtbot.waitUntil(lambda: again.controller.object_id == 2)
+    assert np.count_nonzero(labels(viewer, "objects").data == 1) == 49
 
 
 def test_the_offer_waits_until_there_is_an_answer(

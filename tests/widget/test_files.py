@@ -85,7 +85,9 @@ def test_opening_a_session_is_one_step(cabinet: Cabinet, tmp_path: Path) -> None
     other.keep(1, 8)
     other.draw(1, 1)
     before, labels, mask = other.document.state, other.labels.copy(), other.layers.mask.data.copy()
-    Cabinet(other).do(Files.open, tmp_path / "a.sam2.zip")
+    cabinet = Cabinet(other)
+    cabinet.do(Files.open, tmp_path / "a.sam2.zip")
+    assert cabinet.said[-1].endswith("Undo brings back what was there before.")
     assert other.document.undo_title == "open a.sam2.zip"
     other.document.undo()
     assert other.document.state == before

@@ -264,6 +264,7 @@ def test_unsaved_work_is_offered_once(shown) -> None:
     ("today", "objects", "text"),
     [
         (date(2026, 3, 7), 12, "Unsaved work on this image from 14:03, 12 objects."),
+        (date(2026, 3, 7), 0, "Unsaved work on this image from 14:03, one object not kept yet."),
         (date(2026, 3, 8), 1, "Unsaved work on this image from 7 March 2026, 14:03, 1 object."),
     ],
 )
