@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
@@ -35,8 +37,9 @@ def look_at(viewer: ViewerModel, source: ImageSource, labels: Labels, record: Ob
     source.show(Plane(axes, tuple(int(np.round(middle[axis])) for axis in hidden)))
     world = np.zeros(viewer.dims.ndim)
     world[-labels.ndim :] = labels.data_to_world(middle)
-    viewer.camera.center = (0.0, *(float(world[axis]) for axis in viewer.dims.displayed))
-    _zoom_out_to(viewer, labels, record)
+    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 has moved it
+    camera.center = (0.0, *(float(world[axis]) for axis in viewer.dims.displayed))
+    _zoom_out_to(camera, labels, record)
 
 
 def is_on(plane: Plane, record: ObjectRecord) -> bool:
@@ -47,10 +50,10 @@ def is_on(plane: Plane, record: ObjectRecord) -> bool:
     )
 
 
-def _zoom_out_to(viewer: ViewerModel, labels: Labels, record: ObjectRecord) -> None:
+def _zoom_out_to(camera: Any, labels: Labels, record: ObjectRecord) -> None:
     """Make room for the object; a view that has it is left as it is."""
     corners = np.array([labels.data_to_world(at) for at in (record.start, record.stop)])
     extent = np.abs(corners[1] - corners[0])[-2:].max()
     canvas = 600  # pixels; napari tells the canvas's true size only to its window
-    if extent * viewer.camera.zoom > canvas:
-        viewer.camera.zoom = 0.6 * canvas / extent
+    if extent * camera.zoom > canvas:
+        camera.zoom = 0.6 * canvas / extent
