@@ -148,6 +148,18 @@ class Recovery:
             if own is not None:
                 own.remove()
 
+    def keeps(self, fingerprint: str) -> bool:
+        """Tell whether this has written something of an image that is still in use."""
+        with self._busy:
+            return fingerprint in self._own
+
+    def release(self, fingerprint: str) -> None:
+        """Let go of what is kept of an image: it is found from now on, and nothing added to it."""
+        with self._busy:
+            own = self._own.pop(fingerprint, None)
+            if own is not None:
+                own.close()
+
     def close(self) -> None:
         """Stop. What is kept stays, and will be found."""
         with self._busy:

@@ -348,7 +348,10 @@ class SegmentWidget(QWidget):
 
     def _on_layer_removed(self, event: Any) -> None:
         if self._annotation is not None and self._annotation.uses(event.value):
+            is_lost = event.value == self._annotation.layers.objects
             self._end_annotation()
+            if is_lost and self._source.image is not None:
+                self._safety.look_for(self._source.image)  # to offer the work back
 
     def _end_annotation(self) -> None:
         self._close_annotation()

@@ -56,12 +56,19 @@ class Safety:
         return self._autosave is not None and self._autosave.is_up_to_date
 
     def look_for(self, image: Image) -> None:
-        """Look for work that was left on an image, and tell if there is some."""
+        """Look for work that was left on an image, and tell if there is some.
+
+        By an earlier process, or by this one if it is in no document any more: the user may have
+        deleted the layer of objects.
+        """
         self.offer = None
         fingerprint = fingerprint_of(image)
+        is_lost = self._following is None or _is_new(self._following[0])
 
         def work() -> tuple[str, Found | None]:
             known_as = fingerprint()
+            if is_lost:
+                self._recovery.release(known_as)
             return known_as, self._recovery.find(known_as)
 
         def done(result: tuple[str, Found | None]) -> None:
@@ -77,7 +84,8 @@ class Safety:
         """Save this document from now on."""
         self.leave()
         self._following = (document, document.state, image)
-        if self._known is None or self._known[0] != image:
+        known_as = self._known[1] if self._known and self._known[0] == image else None
+        if known_as is None or (_is_new(document) and self._recovery.keeps(known_as)):
             self.look_for(image)
         self._begin()
 
@@ -151,6 +159,11 @@ class Safety:
     def _on_failed(self, error: Exception) -> None:
         is_ours = isinstance(error, Sam2Error)
         self.failed.emit(str(error) if is_ours else f"{type(error).__name__}: {error}")
+
+
+def _is_new(document: Document) -> bool:
+    """Tell whether nothing was ever done to a document."""
+    return not (document.undo_title or document.redo_title or document.state.objects)
 
 
 def _ignore(_value: object) -> None: ...

@@ -168,6 +168,53 @@ def test_closing_right_after_the_last_click_loses_nothing(
     assert np.count_nonzero(labels(viewer, "objects").data == 1) == 49
 
 
+def test_objects_whose_layer_was_deleted_are_offered_back(
+    qtbot: QtBot, viewer: ViewerModel, open_panel: Open
+) -> None:
+    """napari cannot undo that a layer was deleted."""
+    panel = open_panel(cells() + 1)
+    panel.panel.annotate.click()
+    next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, 30))
+    qtbot.waitUntil(lambda: panel.controller.can_commit)
+    panel.controller.commit()
+    viewer.layers.remove(labels(viewer, "objects"))
+    qtbot.waitUntil(panel.panel.banner.isVisible)
+    press(panel, "Restore")
+    qtbot.waitUntil(lambda: panel.controller.object_id == 2)
+    assert np.count_nonzero(labels(viewer, "objects").data == 1) == 49
+
+
+def test_objects_whose_layer_was_deleted_are_not_overwritten(
+    qtbot: QtBot, viewer: ViewerModel, open_panel: Open, recovery: Path
+) -> None:
+    panel = open_panel(cells() + 1)
+    for x in (10, 30):
+        panel.panel.annotate.click()
+        next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, x))
+        qtbot.waitUntil(lambda: panel.controller.can_commit)
+        panel.controller.commit()
+        viewer.layers.remove(labels(viewer, "objects"))
+    qtbot.waitUntil(panel.panel.banner.isVisible)
+    press(panel, "Restore")
+    qtbot.waitUntil(lambda: panel.controller.object_id == 2)
+    assert labels(viewer, "objects").data[2, 20, 30] == 1  # the latest
+    qtbot.waitUntil(lambda: panel._safety.is_safe and not panel._jobs.busy)
+    assert len(list(recovery.glob("*/*"))) == 3  # that, the other, and the killed one's
+
+
+def test_an_image_that_is_opened_again_is_offered_its_work(
+    qtbot: QtBot, viewer: ViewerModel, open_panel: Open
+) -> None:
+    panel = open_panel(cells() + 1)
+    panel.panel.annotate.click()
+    next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, 30))
+    qtbot.waitUntil(lambda: panel.controller.can_commit)
+    panel.controller.commit()
+    viewer.layers.clear()
+    viewer.add_layer(Image(cells() + 1, name="again", scale=(2, 0.5, 0.5)))
+    qtbot.waitUntil(panel.panel.banner.isVisible)
+
+
 def test_the_offer_waits_until_there_is_an_answer(
     qtbot: QtBot, viewer: ViewerModel, open_panel: Open
 ) -> None:
