@@ -93,7 +93,7 @@ class Asker:
         """Take the question about what is on screen, or that there is none; the same is ignored."""
         if self._is_closed:
             return
-        if question != self._latest:
+        if question != self._latest or self._is_unanswered(question):
             self._latest = question
             # What is embedded ahead is of use on screen only; masks are wanted wherever they are.
             self._waiting = {plane: q for plane, q in self._waiting.items() if q.prompts}
@@ -114,6 +114,12 @@ class Asker:
         """Ask nothing more, and tell nothing any more."""
         self._is_closed = True
         self.forget()
+
+    def _is_unanswered(self, question: Question | None) -> bool:
+        """Tell whether nobody is at work on the newest question: undo has taken its answer back."""
+        if question is None or not question.prompts or question == self._in_vain:
+            return False
+        return question != self._running and question not in self._waiting.values()
 
     def _take_on(self, question: Question) -> None:
         self._waiting.pop(question.plane, None)

@@ -69,11 +69,16 @@ class LabelLayer:
         indices = edit.indices()
         untouched = self.read_at(indices) == edit.before
         after = np.broadcast_to(edit.after, untouched.shape)
-        self.set_pixels(tuple(axis[untouched] for axis in indices), after[untouched])
+        self._set(tuple(axis[untouched] for axis in indices), after[untouched])
         self._undo.record([edit], is_made=True)
 
     def set_pixels(self, indices: Indices, values: NDArray[Any]) -> None:
         """Set single pixels, and let napari draw no more than the box around them."""
+        if len(values):
+            self._undo.forget()  # these may be what they were before, and nobody has undone that
+            self._set(indices, values)
+
+    def _set(self, indices: Indices, values: NDArray[Any]) -> None:
         if not len(values):
             return
         if not self.layer.visible:  # napari has no view of it to change, and stumbles over that

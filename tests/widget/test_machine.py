@@ -192,6 +192,7 @@ class Annotating(RuleBasedStateMachine):
 
     def annotate(self) -> None:
         self.panel.panel.annotate.click()
+        self.controller.document.policy = self.policy  # instead of that in the settings
         self.layers = find_layers(self.viewer, self.image)
 
     def settle(self) -> None:

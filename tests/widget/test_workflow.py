@@ -218,6 +218,14 @@ def test_napari_s_own_undo_of_what_we_drew(desk: Desk) -> None:
     assert desk.areas() == desk.counted()
 
 
+def test_a_stroke_that_was_cleared_with_its_object_is_not_undone_again(desk: Desk) -> None:
+    desk.brush(desk.mask, 2, 10, 20, value=1)
+    desk.controller.cancel()
+    title = desk.document.undo_title
+    desk.go_to(0)
+    assert desk.document.undo_title == title
+
+
 # Layers ------------------------------------------------------------------------------------------
 
 
@@ -529,6 +537,16 @@ def test_what_waits_to_be_kept_is_not_kept_after(desk: Desk, act: str) -> None:
     assert kept == (set() if act == "reopen" else {1})
     desk.click(2, 20, 50)
     assert set(desk.areas()) == kept, "it must not be kept by an earlier wish"
+
+
+def test_an_answer_that_undo_takes_back_is_asked_for_again(desk: Desk) -> None:
+    desk.points.add((2, 10, 20))
+    desk.brush(desk.objects, 2, 30, 40, value=9)  # while the model is at work
+    desk.runner.finish_all()
+    desk.controller.undo()
+    desk.runner.finish_all()
+    assert not (desk.objects.data == 9).any()
+    assert np.count_nonzero(desk.mask.data) == 49
 
 
 def test_a_failing_model_loses_nothing_and_asking_again_works(desk: Desk) -> None:
