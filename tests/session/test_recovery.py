@@ -64,6 +64,18 @@ def test_work_in_use_is_not_offered(tmp_path: Path) -> None:
     assert Recovery(tmp_path).find(FINGERPRINT) is not None
 
 
+def test_what_is_released_is_offered_and_not_written_into(tmp_path: Path) -> None:
+    recovery = Recovery(tmp_path)
+    recovery.write(snapshot(3))
+    assert recovery.keeps(FINGERPRINT)
+    recovery.release(FINGERPRINT)
+    assert not recovery.keeps(FINGERPRINT)
+    found = recovery.find(FINGERPRINT)
+    assert found is not None
+    recovery.write(snapshot(5))
+    assert same_content(recovery.load(found), snapshot(3))
+
+
 def test_any_thread_may_write_and_another_may_close(tmp_path: Path) -> None:
     recovery = Recovery(tmp_path)
     with ThreadPoolExecutor(4) as pool:

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from qtpy.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
 from napari_sam2.session.export import FORMATS
 from napari_sam2.session.import_labels import read_labels
 from napari_sam2.session.objects import State
-from napari_sam2.widget.files import Files
+from napari_sam2.widget.files import FileDialogs, Files
 from tests.widget.annotated import SHAPE, Annotated
 from tests.widget.dialogs import FakeDialogs
 from tests.widget.held_jobs import HeldJobs
@@ -269,3 +270,23 @@ def test_a_methods_text_is_on_the_clipboard(cabinet: Cabinet) -> None:
     assert clipboard is not None
     assert "2 objects" in clipboard.text()
     assert cabinet.said == ["The paragraph is on the clipboard."]
+
+
+@pytest.mark.parametrize("chosen", ["/somewhere/a.tif", ""])
+def test_the_dialogs_are_those_of_qt(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def ask(*question: object) -> tuple[str, str]:
+        asked.append(question)
+        return chosen, "*.tif"
+
+    for name in ("getSaveFileName", "getOpenFileName"):
+        monkeypatch.setattr(QFileDialog, name, ask)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialogs = FileDialogs(parent)
+    assert dialogs.ask_where_to_save("Export", "start", "kinds") == chosen
+    assert dialogs.ask_what_to_open("Open", "start", "kinds") == chosen
+    assert asked == [(parent, "Export", "start", "kinds"), (parent, "Open", "start", "kinds")]
