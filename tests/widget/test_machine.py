@@ -196,6 +196,7 @@ class Annotating(RuleBasedStateMachine):
         self.layers = find_layers(self.viewer, self.image)
 
     def settle(self) -> None:
+        self.controller.refresh()  # the panel waits a moment, when undo has moved the slider
         self.runner.finish_all()
         self.model.work.take_answers()
 
