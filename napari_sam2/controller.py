@@ -218,10 +218,14 @@ class Controller:
             return
         value = int(layer.selected_label)
         own = isinstance(document.labels, LabelLayer) and document.labels.layer == layer
-        if own and value in document.state.objects:
-            self.reopen(value)
-        elif not own:
+        if not own:
             self._do(partial(self._begin_from, document, layer, value, plane))
+        elif value == document.at_work.object_id:
+            self.noted.emit(f"Object {value} is at work already. Pick the label of another one.")
+        elif value not in document.state.objects and value not in document.state.strays:
+            self.noted.emit(f"Label {value} has no pixels. Pick the label of an object (L).")
+        else:
+            self.reopen(value)
 
     def delete(self, object_ids: Iterable[int]) -> None:
         """Remove objects and their pixels."""

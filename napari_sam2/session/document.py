@@ -232,6 +232,8 @@ class Document:
     def reopen(self, object_id: int, axes: tuple[int, int]) -> None:
         """Take a kept object to work again, with its prompts; the one at work is kept first.
 
+        What the brush has painted in a label of its own can be taken up as well.
+
         Parameters
         ----------
         object_id : int
@@ -244,10 +246,10 @@ class Document:
         PromptError
             If there is no such object.
         """
-        record = self._record(object_id)
+        record = self._record_or_stray(object_id)
         if self.at_work.has_mask:
             self.commit()
-            record = self._record(object_id)
+            record = self._record_or_stray(object_id)
         before = record.work or AtWork(object_id)
         masks = masks_of(self.labels, record, axes)
         shown = {p: PackedMask(work.shape) for p, work in before.planes.items() if p.axes == axes}
@@ -315,33 +317,24 @@ class Document:
             self._set_records("set the class", changed)
 
     def rename_class(self, old: str, new: str) -> None:
-        """Give a class another name, and its objects with it."""
-        state = self.state
-        classes = tuple(replace(one, name=new) if one.name == old else one for one in state.classes)
-        objects = {
-            object_id: replace(record, class_name=new) if record.class_name == old else record
-            for object_id, record in state.objects.items()
-        }
-        if classes != state.classes:
-            self._history.push(
-                Step(f"rename class {old}"), replace(state, classes=classes, objects=objects)
-            )
-            self.changed.emit(self.state)
+        """Give a class another name, and its objects with it.
+
+        Raises
+        ------
+        PromptError
+            If another class has that name.
+        """
+        classes = self.state.classes
+        if new != old and any(one.name == new for one in classes):
+            raise PromptError(f"There is a class {new!r} already. Choose another name.")
+        renamed = tuple(replace(one, name=new) if one.name == old else one for one in classes)
+        self._define_classes(f"rename class {old}", renamed, {old: new})
 
     def set_classes(self, classes: Sequence[ObjectClass]) -> None:
         """Define the classes; objects of one that is gone have none."""
-        if tuple(classes) == self.state.classes:
-            return
         names = {one.name for one in classes}
-        objects = {
-            object_id: (record if record.class_name in names else replace(record, class_name=""))
-            if record.class_name
-            else record
-            for object_id, record in self.state.objects.items()
-        }
-        state = replace(self.state, classes=tuple(classes), objects=objects)
-        self._history.push(Step("edit the classes"), state)
-        self.changed.emit(state)
+        gone = {one.name: "" for one in self.state.classes if one.name not in names}
+        self._define_classes("edit the classes", tuple(classes), gone)
 
     def record_paint(self, edits: Sequence[PixelEdit], plane: Plane | None = None) -> None:
         """Take note of what was painted by hand on the labels, which is done already."""
@@ -434,11 +427,30 @@ class Document:
         self._history.push(Step(title, tuple(edits), plane), replace(state, objects=objects))
         self._write(edits)
 
+    def _define_classes(
+        self, title: str, classes: tuple[ObjectClass, ...], names: Mapping[str, str]
+    ) -> None:
+        """Take on classes, and their new names where objects have the old ones."""
+        state = self.state
+        if classes == state.classes:
+            return
+        objects = {k: _reclassed(record, names) for k, record in state.objects.items()}
+        at_work, original = state.at_work, state.at_work.original
+        if original is not None:
+            original = replace(original, record=_reclassed(original.record, names))
+            at_work = replace(at_work, original=original)
+        state = replace(state, at_work=at_work, objects=objects, classes=classes)
+        self._history.push(Step(title), state)
+        self.changed.emit(state)
+
     def _set_records(self, title: str, records: Sequence[ObjectRecord]) -> None:
         changed = {record.object_id: record for record in records}
         state = replace(self.state, objects={**self.state.objects, **changed})
         self._history.push(Step(title), state)
         self.changed.emit(state)
+
+    def _record_or_stray(self, object_id: int) -> ObjectRecord:
+        return self.state.strays.get(object_id) or self._record(object_id)
 
     def _record(self, object_id: int) -> ObjectRecord:
         try:
@@ -526,6 +538,12 @@ def _restored(record: ObjectRecord, stray: ObjectRecord | None) -> ObjectRecord:
         if stray is None
         else replace(united([record, stray], record.object_id), area=stray.area)
     )
+
+
+def _reclassed(record: ObjectRecord, names: Mapping[str, str]) -> ObjectRecord:
+    """Give a record with its class's new name, if that has one."""
+    name = names.get(record.class_name, record.class_name)
+    return record if name == record.class_name else replace(record, class_name=name)
 
 
 def _some_plane(at_work: AtWork) -> Plane | None:

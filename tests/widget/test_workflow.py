@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_sam2.errors import WeightsError
+from napari_sam2.errors import PromptError, WeightsError
 from napari_sam2.session.cleanup import Cleanup
+from napari_sam2.session.objects import ObjectClass
 from tests.widget.desk import Desk, desk_on
 
 pytestmark = pytest.mark.usefixtures("qapp")
@@ -616,3 +617,51 @@ def test_objects_on_different_planes_become_one(desk: Desk) -> None:
     for _ in range(4):  # delete, cancel, open again, merge
         desk.controller.undo()
     assert desk.areas() == desk.counted() == {1: 49, 2: 49, 3: 49}
+
+
+def test_what_was_painted_in_a_label_of_its_own_becomes_an_object(desk: Desk) -> None:
+    desk.brush(desk.objects, 2, 10, 20, value=40, size=5)
+    painted = desk.objects.data == 40
+    assert desk.areas() == {}
+    desk.objects.selected_label = 40
+    desk.controller.use_label(desk.objects)
+    np.testing.assert_array_equal(desk.mask.data == 40, painted)
+    desk.controller.commit()
+    np.testing.assert_array_equal(desk.objects.data == 40, painted)
+    assert desk.areas() == desk.counted() == {40: np.count_nonzero(painted)}
+    desk.controller.undo()
+    desk.controller.undo()
+    assert desk.areas() == {}
+    assert set(desk.state.strays) == {40}
+    np.testing.assert_array_equal(desk.objects.data == 40, painted)
+
+
+def test_a_label_that_cannot_be_opened_is_a_sentence(desk: Desk) -> None:
+    noted: list[str] = []
+    desk.controller.noted.connect(noted.append)
+    for value in (1, 50):
+        desk.objects.selected_label = value
+        desk.controller.use_label(desk.objects)
+    assert "at work already" in noted[0]
+    assert "has no pixels" in noted[-1]
+
+
+def test_classes_change_while_an_object_is_opened_again(desk: Desk) -> None:
+    document = desk.document
+    document.set_classes([ObjectClass("cell", "#ff0000"), ObjectClass("debris", "#00ff00")])
+    desk.keep(2, 10, 20)
+    document.set_class([1], "cell")
+    desk.controller.reopen(1)
+    with pytest.raises(PromptError, match="already"):
+        document.rename_class("cell", "debris")
+    document.rename_class("cell", "nucleus")
+    desk.controller.commit()
+    assert desk.state.objects[1].class_name == "nucleus"
+    desk.controller.reopen(1)
+    document.set_classes([])
+    desk.controller.cancel()
+    assert desk.state.objects[1].class_name == ""
+    while document.undo_title:
+        document.undo()
+    assert not desk.objects.data.any()
+    assert desk.state.classes == ()
