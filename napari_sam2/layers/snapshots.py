@@ -12,6 +12,7 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_sam2.errors import ProjectError
+from napari_sam2.layers.mask_writer import LabelLayer
 from napari_sam2.session.document import Document
 from napari_sam2.session.history import PixelEdit
 from napari_sam2.session.identity import ImageIdentity, fingerprint
@@ -56,6 +57,12 @@ def placing_of(layer: Layer) -> dict[str, Any]:
         "units": [str(unit) for unit in layer.units],
         "axis_labels": [str(name) for name in layer.axis_labels],
     }
+
+
+def name_of(document: Document) -> str:
+    """Give a name that no other document has, as long as its layer lives; empty without one."""
+    labels = document.labels
+    return str(labels.layer.unique_id) if isinstance(labels, LabelLayer) else ""
 
 
 def take_snapshot(

@@ -84,7 +84,12 @@ class Recovery:
         self._own: dict[str, RecoveryFolder] = {}
         self._busy = Lock()
 
-    def write(self, snapshot: Snapshot, dirty_blocks: Collection[BlockIndex] | None = None) -> None:
+    def write(
+        self,
+        snapshot: Snapshot,
+        dirty_blocks: Collection[BlockIndex] | None = None,
+        document: str = "",
+    ) -> None:
         """Keep a snapshot; only what changed since the last one is written.
 
         Parameters
@@ -95,6 +100,9 @@ class Recovery:
         dirty_blocks : collection of index, or None
             Planes that changed since the last call, whether that one succeeded or not. One that
             the labels do not hold is all 0. None if any may have changed.
+        document : str, optional
+            A name that no other work has. What was left under the same name is removed: this is
+            what has become of it.
 
         Raises
         ------
@@ -103,7 +111,7 @@ class Recovery:
         """
         with self._busy:
             is_first = snapshot.image.fingerprint not in self._own
-            own = self._own_folder(snapshot.image.fingerprint)
+            own = self._own_folder(snapshot.image.fingerprint, _safe(document or uuid4().hex))
             try:
                 own.write(snapshot, dirty_blocks)
             except OSError as error:
@@ -112,6 +120,7 @@ class Recovery:
                     f"({error.strerror or error}). Go on, but make room there or save the session."
                 ) from error
             if is_first:
+                self._remove_earlier(own.path)
                 self._remove_old()
 
     def find(self, fingerprint: str) -> Found | None:
@@ -141,12 +150,23 @@ class Recovery:
         with self._busy:
             _remove_unless_in_use(found.folder)
 
-    def forget(self, fingerprint: str) -> None:
-        """Remove what this process keeps of an image: the user has saved it elsewhere."""
+    def forget(self, fingerprint: str, document: str = "") -> None:
+        """Remove what this process keeps of an image: the user has saved it elsewhere.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of the image.
+        document : str, optional
+            As for `write`: what was left under this name goes as well.
+        """
         with self._busy:
             own = self._own.pop(fingerprint, None)
             if own is not None:
                 own.remove()
+            for folder in _folders(self._root / _safe(fingerprint)):
+                if document and _document_in(folder) == _safe(document):
+                    _remove_unless_in_use(folder)
 
     def keeps(self, fingerprint: str) -> bool:
         """Tell whether this has written something of an image that is still in use."""
@@ -167,10 +187,10 @@ class Recovery:
                 own.close()
             self._own.clear()
 
-    def _own_folder(self, fingerprint: str) -> RecoveryFolder:
+    def _own_folder(self, fingerprint: str, document: str) -> RecoveryFolder:
         if fingerprint not in self._own:
             now = datetime.now(timezone.utc)
-            name = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}-{uuid4().hex[:8]}"
+            name = f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}-{document}"
             self._own[fingerprint] = RecoveryFolder(self._root / _safe(fingerprint) / name)
         return self._own[fingerprint]
 
@@ -179,6 +199,12 @@ class Recovery:
         images = [self._root / _safe(fingerprint)] if fingerprint else _folders(self._root)
         for image in images:
             yield from (folder for folder in _folders(image) if not _is_in_use(folder))
+
+    def _remove_earlier(self, own: Path) -> None:
+        """Remove what was left of the same work: there is more of it now."""
+        for folder in _folders(own.parent):
+            if folder != own and _document_in(folder) == _document_in(own):
+                _remove_unless_in_use(folder)
 
     def _remove_old(self) -> None:
         """Remove what is too old, and the oldest of what is too much."""
@@ -243,6 +269,10 @@ def _weight(folder: Path) -> int:
         return sum(file.stat().st_size for file in folder.iterdir())
     except OSError:
         return 0
+
+
+def _document_in(folder: Path) -> str:
+    return folder.name.rpartition("-")[2]
 
 
 def _safe(fingerprint: str) -> str:

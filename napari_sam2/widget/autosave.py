@@ -11,7 +11,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QWidget
 
 from napari_sam2.errors import Sam2Error
-from napari_sam2.layers.snapshots import BlockIndex, take_snapshot, touched_blocks
+from napari_sam2.layers.snapshots import BlockIndex, name_of, take_snapshot, touched_blocks
 from napari_sam2.session.document import Document
 from napari_sam2.session.history import PixelEdit
 from napari_sam2.session.objects import State
@@ -61,6 +61,7 @@ class Autosave:
         parent: QWidget,
     ) -> None:
         self._document, self._image, self._known_as = document, image, known_as
+        self._name = name_of(document)
         self._recovery, self._jobs, self._failed = recovery, jobs, failed
         self._saved = saved
         self._unwritten = _Changes(None)
@@ -110,7 +111,7 @@ class Autosave:
         def work() -> None:
             with self._busy:
                 if not self._is_closed:
-                    self._recovery.forget(self._known_as)
+                    self._recovery.forget(self._known_as, self._name)
 
         self._jobs.start(work, _ignore, _ignore)
 
@@ -145,7 +146,7 @@ class Autosave:
         return _Write(snapshot, changes)
 
     def _do(self, write: _Write) -> None:
-        self._recovery.write(write.snapshot, write.changes.blocks)
+        self._recovery.write(write.snapshot, write.changes.blocks, self._name)
         for act in write.changes.then:
             act()
 

@@ -76,6 +76,21 @@ def test_what_is_released_is_offered_and_not_written_into(tmp_path: Path) -> Non
     assert same_content(recovery.load(found), snapshot(3))
 
 
+def test_what_was_left_of_the_same_work_is_replaced(tmp_path: Path) -> None:
+    for ids in ((3,), (3, 4)):
+        recovery = Recovery(tmp_path)
+        recovery.write(snapshot(*ids), document="a")
+        recovery.close()
+    other = Recovery(tmp_path)
+    other.write(snapshot(5), document="b")
+    assert len(list(tmp_path.glob("*/*"))) == 2
+    rest = left_behind(tmp_path)
+    assert rest is not None
+    assert same_content(rest, snapshot(3, 4))
+    other.forget(FINGERPRINT, "a")  # saved by somebody who has not written it
+    assert left_behind(tmp_path) is None
+
+
 def test_any_thread_may_write_and_another_may_close(tmp_path: Path) -> None:
     recovery = Recovery(tmp_path)
     with ThreadPoolExecutor(4) as pool:

@@ -23,12 +23,12 @@ class Disk:
         self.written: list[tuple[Snapshot, set | None]] = []
         self.forgotten: list[str] = []
 
-    def write(self, snapshot: Snapshot, dirty: Collection | None) -> None:
+    def write(self, snapshot: Snapshot, dirty: Collection | None, _name: str) -> None:
         if self.is_full:
             raise ProjectError("The disk is full. Make room.")
         self.written.append((snapshot, None if dirty is None else set(dirty)))
 
-    def forget(self, fingerprint: str) -> None:
+    def forget(self, fingerprint: str, _name: str) -> None:
         self.forgotten.append(fingerprint)
 
     @property

@@ -215,6 +215,26 @@ def test_an_image_that_is_opened_again_is_offered_its_work(
     qtbot.waitUntil(panel.panel.banner.isVisible)
 
 
+def test_a_panel_that_was_closed_and_opened_leaves_one_offer_or_none(
+    qtbot: QtBot, viewer: ViewerModel, open_panel: Open, recovery: Path, predict: SquarePredict
+) -> None:
+    panel = open_panel(cells() + 1)
+    panel.panel.annotate.click()
+    for y in (10, 20, 30):
+        next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, y, 30))
+        qtbot.waitUntil(lambda panel=panel: panel.controller.can_commit)
+        panel.controller.commit()
+        panel.close()
+        assert len(list(recovery.glob("*/*"))) == 2  # this, and what the killed one has left
+        panel = SegmentWidget(viewer, predict)
+        qtbot.addWidget(panel)
+        qtbot.waitUntil(lambda panel=panel: not panel._jobs.busy)
+    panel._safety.forget(panel.controller.document.state)
+    qtbot.waitUntil(lambda: not panel._jobs.busy)
+    assert len(list(recovery.glob("*/*"))) == 1
+    panel.close()
+
+
 def test_the_offer_waits_until_there_is_an_answer(
     qtbot: QtBot, viewer: ViewerModel, open_panel: Open
 ) -> None:
