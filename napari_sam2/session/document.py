@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 from psygnal import Signal
 
 from napari_sam2.errors import PromptError
@@ -32,9 +31,16 @@ from napari_sam2.session.objects import (
     State,
 )
 from napari_sam2.session.planes import Plane
-from napari_sam2.session.prompts import Prompts
-
-_NAN = float("nan")
+from napari_sam2.session.transitions import (
+    painted,
+    prompts_title,
+    reclassed,
+    record_of,
+    restored,
+    some_plane,
+    taken_from,
+    with_plane,
+)
 
 
 class Document:
@@ -116,7 +122,7 @@ class Document:
     def set_prompts(self, prompts: PlacedPrompts, plane: Plane | None = None) -> None:
         """Take the prompts that are on screen; the same ones as before are no step."""
         if prompts != self.at_work.prompts:
-            title = _prompts_title(self.at_work.prompts, prompts)
+            title = prompts_title(self.at_work.prompts, prompts)
             self._work_on(title, plane, prompts=prompts)
 
     def set_answer(self, plane: Plane, shape: tuple[int, int], answer: Answer | None) -> None:
@@ -127,7 +133,7 @@ class Document:
         work = self.at_work.planes.get(plane, PlaneWork(shape))
         if answer == work.answer:
             return
-        at_work = _with_plane(self.at_work, plane, replace(work, answer=answer))
+        at_work = with_plane(self.at_work, plane, replace(work, answer=answer))
         if answer and work.answer and answer.prompts == work.answer.prompts:
             self._push(Step(f"mask by {answer.model}", plane=plane), at_work)
         else:
@@ -155,14 +161,14 @@ class Document:
         planes = dict(self.at_work.planes)
         for plane, (added, removed) in strokes.items():
             if added or removed:
-                planes[plane] = _painted(planes.get(plane, PlaneWork(added.shape)), added, removed)
+                planes[plane] = painted(planes.get(plane, PlaneWork(added.shape)), added, removed)
         if planes != self.at_work.planes:
             where = next(iter(strokes)) if len(strokes) == 1 else None
             self._push(Step("paint on the mask", plane=where), replace(self.at_work, planes=planes))
 
     def begin_from(self, masks: Mapping[Plane, PackedMask], title: str = "use a label") -> None:
         """Take masks from elsewhere for the object at work; corrections start from them."""
-        planes = {plane: _taken(mask) for plane, mask in masks.items() if mask}
+        planes = {plane: taken_from(mask) for plane, mask in masks.items() if mask}
         if planes:
             at_work = replace(self.at_work, planes={**self.at_work.planes, **planes})
             self._push(Step(title, plane=next(iter(planes))), at_work)
@@ -173,7 +179,7 @@ class Document:
         if original is None:
             if at_work.prompts or at_work.planes:
                 self._push(
-                    Step("clear the object", plane=_some_plane(at_work)),
+                    Step("clear the object", plane=some_plane(at_work)),
                     AtWork(at_work.object_id),
                 )
             return
@@ -182,8 +188,8 @@ class Document:
             f"leave object {object_id} as it was",
             mask_edits(self.labels, original.masks, object_id, lambda before: before == 0),
             self._next_object(),
-            {object_id: _restored(original.record, self.state.strays.get(object_id))},
-            plane=_some_plane(at_work),
+            {object_id: restored(original.record, self.state.strays.get(object_id))},
+            plane=some_plane(at_work),
         )
 
     def commit(self, remaining: PlacedPrompts | None = None) -> int:
@@ -211,7 +217,7 @@ class Document:
             raise PromptError("There is no mask to keep yet: click on an object first.")
         self.labels.hold(object_id)
         masks = {plane: self._mask_of(work) for plane, work in at_work.planes.items()}
-        may_change = allowed_by(self.policy, object_id, self.state.objects)
+        may_change = allowed_by(self.policy, self.state.objects)
         edits = mask_edits(self.labels, masks, object_id, may_change)
         if not edits and stray is None:
             raise PromptError(
@@ -222,8 +228,8 @@ class Document:
             f"keep object {object_id}",
             edits,
             self._next_object(remaining or PlacedPrompts()),
-            {object_id: _record(at_work, stray)},
-            plane=_some_plane(at_work),
+            {object_id: record_of(at_work, stray)},
+            plane=some_plane(at_work),
         )
         return object_id
 
@@ -265,7 +271,7 @@ class Document:
             at_work,
             {},
             drop=[record],
-            plane=_some_plane(at_work),
+            plane=some_plane(at_work),
         )
 
     def delete(self, object_ids: Iterable[int]) -> None:
@@ -397,7 +403,7 @@ class Document:
     ) -> None:
         at_work = self.at_work
         if plane is not None and work is not None:
-            at_work = _with_plane(at_work, plane, work)
+            at_work = with_plane(at_work, plane, work)
         if prompts is not None:
             at_work = replace(at_work, prompts=prompts)
         self._push(Step(title, plane=plane), at_work)
@@ -419,7 +425,6 @@ class Document:
             at_work=at_work,
             objects={**self.state.objects, **records},
             strays=strays,
-            highest=max(self.state.highest, *records, 0),
         )
         state = account(state, edits)
         gone = {record.object_id for record in drop}
@@ -434,10 +439,10 @@ class Document:
         state = self.state
         if classes == state.classes:
             return
-        objects = {k: _reclassed(record, names) for k, record in state.objects.items()}
+        objects = {k: reclassed(record, names) for k, record in state.objects.items()}
         at_work, original = state.at_work, state.at_work.original
         if original is not None:
-            original = replace(original, record=_reclassed(original.record, names))
+            original = replace(original, record=reclassed(original.record, names))
             at_work = replace(at_work, original=original)
         state = replace(state, at_work=at_work, objects=objects, classes=classes)
         self._history.push(Step(title), state)
@@ -476,85 +481,6 @@ class Document:
     def _reopened(self, work: PlaneWork | None, mask: PackedMask) -> PlaneWork:
         """Give back the answer, with what differs from it as corrections by hand."""
         if work is None or work.answer is None:
-            return _taken(mask)
+            return taken_from(mask)
         predicted = self._predicted(work)
         return replace(work, added=(mask - predicted) or None, removed=(predicted - mask) or None)
-
-
-def _with_plane(at_work: AtWork, plane: Plane, work: PlaneWork) -> AtWork:
-    planes = {**at_work.planes, plane: work}
-    if work.answer is None and work.added is None and work.removed is None:
-        del planes[plane]
-    return replace(at_work, planes=planes)
-
-
-def _painted(work: PlaneWork, added: PackedMask, removed: PackedMask) -> PlaneWork:
-    before_added = work.added or PackedMask(added.shape)
-    before_removed = work.removed or PackedMask(added.shape)
-    return replace(
-        work,
-        added=(before_added - removed) | added or None,
-        removed=(before_removed - added) | removed or None,
-    )
-
-
-def _taken(mask: PackedMask) -> PlaneWork:
-    """Give the work on a plane that begins with a mask from elsewhere."""
-    return PlaneWork(mask.shape, Answer(Prompts(), (mask,), (_NAN,)))
-
-
-def _record(at_work: AtWork, stray: ObjectRecord | None) -> ObjectRecord:
-    """Give the row of an object that is kept; its pixels are counted as they are written."""
-    original = None if at_work.original is None else at_work.original.record
-    answers = [work.answer for work in at_work.planes.values() if work.answer]
-    scores = [a.score for a in answers if a.candidates and a.score == a.score]  # not NaN
-    return ObjectRecord(
-        at_work.object_id,
-        area=0 if stray is None else stray.area,
-        start=() if stray is None else stray.start,
-        stop=() if stray is None else stray.stop,
-        score=float(np.mean(scores)) if scores else _NAN,
-        name="" if original is None else original.name,
-        class_name="" if original is None else original.class_name,
-        work=_without_logits(at_work),
-    )
-
-
-def _without_logits(at_work: AtWork) -> AtWork:
-    """Give what is worth keeping of an object: logits take a hundred times its mask's memory."""
-    planes = {
-        plane: work
-        if work.answer is None
-        else replace(work, answer=replace(work.answer, logits=()))
-        for plane, work in at_work.planes.items()
-    }
-    return replace(at_work, planes=planes, original=None)
-
-
-def _restored(record: ObjectRecord, stray: ObjectRecord | None) -> ObjectRecord:
-    """Give the row of an object whose pixels come back, to those painted meanwhile."""
-    return (
-        replace(record, area=0)
-        if stray is None
-        else replace(united([record, stray], record.object_id), area=stray.area)
-    )
-
-
-def _reclassed(record: ObjectRecord, names: Mapping[str, str]) -> ObjectRecord:
-    """Give a record with its class's new name, if that has one."""
-    name = names.get(record.class_name, record.class_name)
-    return record if name == record.class_name else replace(record, class_name=name)
-
-
-def _some_plane(at_work: AtWork) -> Plane | None:
-    return next(iter(at_work.planes), None)
-
-
-def _prompts_title(before: PlacedPrompts, after: PlacedPrompts) -> str:
-    if len(after.points) > len(before.points):
-        return "add a point"
-    if len(after.shapes) > len(before.shapes):
-        return "draw a shape"
-    if len(after.points) + len(after.shapes) < len(before.points) + len(before.shapes):
-        return "remove a prompt"
-    return "change a prompt"

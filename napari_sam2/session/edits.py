@@ -31,13 +31,13 @@ def mask_edits(
     return [edit for edit in edits if edit is not None]
 
 
-def allowed_by(policy: Policy, object_id: int, objects: Collection[int]) -> MayChange:
-    """Give the rule for pixels that a new mask meets; see `Document.policy`."""
+def allowed_by(policy: Policy, objects: Collection[int]) -> MayChange:
+    """Give the rule for pixels that a mask meets, beside its own; see `Document.policy`."""
 
     def may_change(before: NDArray[Any]) -> NDArray[np.bool_]:
         if policy == "replace":
             return np.ones(before.shape, bool)
-        free: NDArray[np.bool_] = (before == 0) | (before == object_id)
+        free: NDArray[np.bool_] = before == 0
         if policy == "keep":
             unowned = [value for value in np.unique(before) if int(value) not in objects]
             free |= np.isin(before, unowned)
