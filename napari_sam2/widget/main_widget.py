@@ -80,6 +80,7 @@ class SegmentWidget(QWidget):
         self.dialogs = FileDialogs(self)
         self._annotation: Annotation | None = None
         self._files: Files | None = None
+        self._brush_draws: int | None = 0  # the object that the brush was last set to
         self._kept: int | None = None  # the object kept last, until the next one has a mask
         self._settle = delayed(self, _SETTLE_MS, self._refresh)
         self._safety = Safety(Recovery() if recovery is None else recovery, self._jobs, self)
@@ -221,16 +222,17 @@ class SegmentWidget(QWidget):
         self._files.folder = self._preferences.settings.export_folder
         self._safety.follow(document, image)
         self._preferences.apply()
-        self._let_the_brush_draw()
+        self._brush_draws = 0
         self._show_tool()
         self._show_state()
 
     def _let_the_brush_draw(self) -> None:
-        """Choose the object at work for the brush on our objects: what it paints is kept with W."""
-        if self._annotation is not None and self.controller.object_id is not None:
-            objects = self._annotation.layers.objects
-            self._annotation.document.labels.hold(self.controller.object_id)
-            objects.selected_label = self.controller.object_id
+        """Choose a new object at work for the brush on our objects: W keeps what it paints."""
+        object_id = self.controller.object_id
+        if self._annotation is not None and object_id not in (None, self._brush_draws):
+            self._brush_draws = object_id
+            self._annotation.document.labels.hold(object_id)
+            self._annotation.layers.objects.selected_label = object_id
 
     def _close_annotation(self) -> None:
         if self._annotation is not None:
@@ -272,6 +274,7 @@ class SegmentWidget(QWidget):
         panel.show_tools(document is not None)
         panel.annotate.setEnabled(self._source.image is not None)
         if document is not None and self._annotation is not None:
+            self._let_the_brush_draw()
             at_work, objects = document.at_work, self._annotation.layers.objects
             panel.heading.setText(f"Object {at_work.object_id}")
             panel.candidates.set_color(_hex(objects.get_color(at_work.object_id)))
@@ -378,7 +381,6 @@ class SegmentWidget(QWidget):
 
     def _on_committed(self, label: int) -> None:
         self._kept = label
-        self._let_the_brush_draw()
         self._show_state()
 
     def _on_noted(self, note: str) -> None:

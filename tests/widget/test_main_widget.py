@@ -385,3 +385,24 @@ def test_keeping_while_the_mask_is_made_is_answered_at_once(
     predict.error = WeightsError("No network.")
     predict.may_answer.set()
     qtbot.waitUntil(lambda: status(panel) == "No network.")
+
+
+def test_the_brush_draws_the_object_at_work(
+    qtbot: QtBot, panel: SegmentWidget, viewer: ViewerModel
+) -> None:
+    annotate(panel)
+    objects = layer(viewer, Labels)
+    assert objects.selected_label == 1
+    click(viewer, 10, 20)
+    qtbot.waitUntil(lambda: panel.controller.can_commit)
+    press(viewer, "W")
+    assert objects.selected_label == 2
+    panel.controller.undo()
+    assert objects.selected_label == 1
+    panel.controller.redo()
+    panel.controller.reopen(1)
+    assert objects.selected_label == 1
+    objects.selected_label = 7  # the user's choice stays until the object is another
+    click(viewer, 12, 20)
+    assert objects.selected_label == 7
+    qtbot.waitUntil(lambda: not panel.controller.busy)
