@@ -220,6 +220,15 @@ def test_the_brush_on_the_mask_outlives_the_next_answer(desk: Desk) -> None:
     assert (desk.data[1] == wanted).all()
 
 
+def test_the_last_stroke_on_a_pixel_counts(desk: Desk) -> None:
+    nothing, pixel = PackedMask(SHAPE), PackedMask.of(square(8, 8, 1))
+    for added, removed in ((pixel, nothing), (nothing, pixel), (pixel, nothing)):
+        desk.document.paint_over({PLANE: (added, removed)})
+        mask = desk.document.mask_on(PLANE)
+        assert mask is not None
+        assert mask.area == added.area
+
+
 def test_reopening_brings_back_prompts_and_pixels_exactly(desk: Desk) -> None:
     desk.click(2, 3)
     desk.answer(square(1, 2), square(2, 2))

@@ -24,7 +24,7 @@ from napari_sam2.layers.create import find_layers
 from napari_sam2.widget import SegmentWidget
 from tests.fakes import HeldRunner, SquarePredict
 
-SHAPE = (3, 24, 32)
+SHAPE = (3, 14, 18)  # small, so that masks meet
 SCALE, TRANSLATE = (2, 0.5, 0.5), (0, 10, 20)
 STEPS = int(os.environ["MACHINE_STEPS"])
 STEPS_A_RUN = 50
@@ -269,6 +269,11 @@ class Annotating(RuleBasedStateMachine):
         self.controller.commit()
         self.settle()
 
+    @rule(y=rows, x=columns)
+    def keep_another(self, y: int, x: int) -> None:
+        self.click(y, x, 1)
+        self.commit()
+
     @rule()
     def cancel(self) -> None:
         before = copy.deepcopy(self.model)
@@ -301,6 +306,11 @@ class Annotating(RuleBasedStateMachine):
         work.added = (work.added | region) if value else (work.added & ~region)
         work.removed = (work.removed & ~region) if value else (work.removed | region)
         self.paint(self.layers.mask, region, value * self.model.object_id)
+
+    @rule(y=rows, x=columns, side=sides)
+    def erase_and_paint_again(self, y: int, x: int, side: int) -> None:
+        for value in (1, 0, 1):
+            self.paint_on_the_mask(y, x, side, value)
 
     @rule(y=rows, x=columns, side=sides, data=st.data())
     def paint_on_the_objects(self, y: int, x: int, side: int, data: st.DataObject) -> None:
