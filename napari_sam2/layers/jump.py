@@ -39,7 +39,7 @@ def look_at(viewer: ViewerModel, source: ImageSource, labels: Labels, record: Ob
     world[-labels.ndim :] = labels.data_to_world(middle)
     camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 has moved it
     camera.center = (0.0, *(float(world[axis]) for axis in viewer.dims.displayed))
-    _zoom_out_to(camera, labels, record)
+    _zoom_out_to(camera, labels, record, axes)
 
 
 def is_on(plane: Plane, record: ObjectRecord) -> bool:
@@ -50,10 +50,10 @@ def is_on(plane: Plane, record: ObjectRecord) -> bool:
     )
 
 
-def _zoom_out_to(camera: Any, labels: Labels, record: ObjectRecord) -> None:
+def _zoom_out_to(camera: Any, labels: Labels, record: ObjectRecord, axes: tuple[int, int]) -> None:
     """Make room for the object; a view that has it is left as it is."""
     corners = np.array([labels.data_to_world(at) for at in (record.start, record.stop)])
-    extent = np.abs(corners[1] - corners[0])[-2:].max()
+    extent = np.abs(corners[1] - corners[0])[list(axes)].max()
     canvas = 600  # pixels; napari tells the canvas's true size only to its window
     if extent * camera.zoom > canvas:
         camera.zoom = 0.6 * canvas / extent
