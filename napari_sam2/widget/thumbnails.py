@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.session.masks import Box, PackedMask, around
 
 _SAMPLES = 144  # of the longer side: sharp on a dense screen too
+_SPECKS = 0.005  # of a mask's pixels, on each side, that a thumbnail may leave out
 _MARGIN = 0.08  # around all candidates, in sides of their box
 
 
@@ -28,8 +31,13 @@ def thumbnail(mask: PackedMask, box: Box, samples: int = _SAMPLES) -> NDArray[np
 
 
 def common_box(candidates: tuple[PackedMask, ...]) -> Box:
-    """Give a box around all candidates, with a margin, inside the plane; of at least one pixel."""
-    y0, x0, y1, x1 = around(*candidates)
+    """Give a box around all candidates, with a margin, inside the plane; of at least one pixel.
+
+    Specks far away are left out: the objects would be drawn small.
+    """
+    boxes = [_without_specks(mask) for mask in candidates if mask] or [around()]
+    y0, x0 = (min(corner) for corner in list(zip(*boxes, strict=True))[:2])
+    y1, x1 = (max(corner) for corner in list(zip(*boxes, strict=True))[2:])
     height, width = candidates[0].shape
     margin = max(1, round(max(y1 - y0, x1 - x0) * _MARGIN))
     return (
@@ -38,6 +46,29 @@ def common_box(candidates: tuple[PackedMask, ...]) -> Box:
         min(y1 + margin, height),
         min(x1 + margin, width),
     )
+
+
+def _without_specks(mask: PackedMask) -> Box:
+    """Give the box that holds all but a few of a mask's pixels on each side, from a thumbnail."""
+    shown = thumbnail(mask, mask.box) > 0
+    y0, x0, y1, x1 = mask.box
+    top, bottom = _middle(shown.sum(axis=1))
+    left, right = _middle(shown.sum(axis=0))
+    down, across = (y1 - y0) / shown.shape[0], (x1 - x0) / shown.shape[1]
+    return (
+        y0 + int(top * down),
+        x0 + int(left * across),
+        y0 + math.ceil(bottom * down),
+        x0 + math.ceil(right * across),
+    )
+
+
+def _middle(counts: NDArray[np.intp]) -> tuple[int, int]:
+    """Give where counts begin and end that are more than specks: start, and stop past the end."""
+    sums = np.cumsum(counts)
+    few = sums[-1] * _SPECKS
+    inside = np.flatnonzero((sums > few) & (sums[-1] - sums + counts > few))
+    return (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, len(counts))
 
 
 def pixel_count(mask: PackedMask) -> int:
