@@ -222,7 +222,7 @@ class Document:
         if not edits and stray is None:
             raise PromptError(
                 "Every pixel of the mask belongs to another object already, so nothing would be "
-                "kept. Choose 'replace' where masks meet, or clear the mask."
+                "kept. Let the new one have it (Options, Overlap; policy 'replace'), or cancel."
             )
         self._change_pixels(
             f"keep object {object_id}",
