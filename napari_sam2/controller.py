@@ -171,7 +171,9 @@ class Controller:
     def cycle(self, step: int = 1) -> None:
         """Show another candidate of the same answer; no model runs."""
         answer = self.answer
-        if answer is not None and not self._asker.awaits_mask:
+        if answer is not None and self._asker.awaits_mask:
+            self.noted.emit("The next mask is still being made: choose when it is there.")
+        elif answer is not None:
             self.choose(answer.chosen + step)
 
     def choose(self, candidate: int) -> None:

@@ -164,6 +164,7 @@ def test_cycling_waits_for_the_newest_answer(desk: Desk) -> None:
     desk.click(30, 40)
     desk.controller.cycle()
     assert desk.count(1) == 49
+    assert "still being made" in desk.noted.call_args.args[0]
 
 
 def test_commit_keeps_the_mask_and_begins_the_next_object(desk: Desk) -> None:
