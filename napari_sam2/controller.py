@@ -10,7 +10,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_sam2.asker import Asker, Predict, Runner
-from napari_sam2.errors import PromptError, Sam2Error
+from napari_sam2.errors import PromptError, sentence_of
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.label_source import read_label
 from napari_sam2.layers.mask_writer import LabelLayer
@@ -309,7 +309,7 @@ class Controller:
     def _on_failed(self, error: Exception) -> None:
         self._commit_waits = False
         self.noted.emit("")
-        self.failed.emit(_sentence(error))
+        self.failed.emit(sentence_of(error))
 
     def _take(self, question: Question, prediction: Prediction) -> None:
         work, answer = self._reader.work_on(question.plane), None
@@ -405,8 +405,3 @@ class Controller:
     def _tell_changed(self) -> None:
         if not self._closed:
             self.changed.emit()
-
-
-def _sentence(error: Exception) -> str:
-    """Give our own errors as they are; name the others, whose text alone may say little."""
-    return str(error) if isinstance(error, Sam2Error) else f"{type(error).__name__}: {error}"

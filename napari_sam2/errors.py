@@ -15,3 +15,8 @@ class WeightsError(Sam2Error, RuntimeError):
 
 class ProjectError(Sam2Error, RuntimeError):
     """A session cannot be saved, opened or recovered."""
+
+
+def sentence_of(error: Exception) -> str:
+    """Give our own errors as they are; name the others, whose text alone may say little."""
+    return str(error) if isinstance(error, Sam2Error) else f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
-from napari_sam2.errors import Sam2Error
+from napari_sam2.errors import Sam2Error, sentence_of
 from napari_sam2.layers.snapshots import (
     fingerprint_of,
     identity_of,
@@ -230,8 +230,7 @@ class Files:
             self._said(f"{path.name} is imported: {_count(state)}.{_way_back(before)}")
 
     def _on_failed(self, error: Exception) -> None:
-        is_ours = isinstance(error, Sam2Error)
-        self._failed(str(error) if is_ours else f"{type(error).__name__}: {error}")
+        self._failed(sentence_of(error))
 
 
 def _open_for(path: Path, fingerprint: Callable[[], str]) -> tuple[Snapshot, bool]:

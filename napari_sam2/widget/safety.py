@@ -8,7 +8,7 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_sam2.errors import ProjectError, Sam2Error
+from napari_sam2.errors import ProjectError, sentence_of
 from napari_sam2.layers.snapshots import fingerprint_of
 from napari_sam2.session.document import Document
 from napari_sam2.session.objects import State
@@ -153,12 +153,11 @@ class Safety:
     def _on_unread(self, error: Exception) -> None:
         self.failed.emit(
             "Work on this image cannot be kept safe against a crash: the image could not be read "
-            f"({type(error).__name__}: {error}). Save the session often."
+            f"({sentence_of(error)}). Save the session often."
         )
 
     def _on_failed(self, error: Exception) -> None:
-        is_ours = isinstance(error, Sam2Error)
-        self.failed.emit(str(error) if is_ours else f"{type(error).__name__}: {error}")
+        self.failed.emit(sentence_of(error))
 
 
 def _is_new(document: Document) -> bool:
