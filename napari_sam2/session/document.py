@@ -87,6 +87,11 @@ class Document:
         return self._history.state
 
     @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever done to it, and nothing is in it."""
+        return not (self.undo_title or self.redo_title or self.state.objects)
+
+    @property
     def at_work(self) -> AtWork:
         """The object at work."""
         return self.state.at_work

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
@@ -16,6 +17,7 @@ from napari_sam2.errors import ProjectError
 from napari_sam2.layers.create import OurLayers, ensure_layers, find_layers
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.snapshots import take_up
+from napari_sam2.session.document import Document
 from napari_sam2.session.recovery import Recovery
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.snapshot import Snapshot
@@ -389,20 +391,22 @@ class SegmentWidget(QWidget):
 
     def _on_left_work_found(self, image: Image) -> None:
         document, offer = self.controller.document, self._safety.offer
-        is_untouched = document is None or not (document.undo_title or document.state.objects)
+        is_untouched = document is None or document.is_new
         if image == self._source.image and offer is not None and is_untouched:
             self.panel.banner.offer(offer.written.astimezone(), offer.objects)
 
     def _on_restore_requested(self) -> None:
         if self._annotation is None:
             self._on_annotate_clicked()
-        self._safety.restore(self._on_left_work_read)
+        document = self.controller.document
+        if document is not None:
+            self._safety.restore(partial(self._on_left_work_read, document))
 
-    def _on_left_work_read(self, snapshot: Snapshot) -> None:
-        if self.controller.document is None:
-            return
+    def _on_left_work_read(self, document: Document, snapshot: Snapshot) -> None:
+        if document is not self.controller.document:
+            return  # another image was chosen meanwhile; the offer waits for the first
         try:
-            take_up(self.controller.document, snapshot, "bring back unsaved work")
+            take_up(document, snapshot, "bring back unsaved work")
         except ProjectError as error:
             self._speech.complain(str(error))
         else:

@@ -63,7 +63,7 @@ class Safety:
         """
         self.offer = None
         fingerprint = fingerprint_of(image)
-        is_lost = self._following is None or _is_new(self._following[0])
+        is_lost = self._following is None or self._following[0].is_new
 
         def work() -> tuple[str, Found | None]:
             known_as = fingerprint()
@@ -85,7 +85,7 @@ class Safety:
         self.leave()
         self._following = (document, document.state, image)
         known_as = self._known[1] if self._known and self._known[0] == image else None
-        if known_as is None or (_is_new(document) and self._recovery.keeps(known_as)):
+        if known_as is None or (document.is_new and self._recovery.keeps(known_as)):
             self.look_for(image)
         self._begin()
 
@@ -158,11 +158,6 @@ class Safety:
 
     def _on_failed(self, error: Exception) -> None:
         self.failed.emit(sentence_of(error))
-
-
-def _is_new(document: Document) -> bool:
-    """Tell whether nothing was ever done to a document."""
-    return not (document.undo_title or document.redo_title or document.state.objects)
 
 
 def _ignore(_value: object) -> None: ...

@@ -80,6 +80,16 @@ def labels(viewer: ViewerModel, content: str) -> Labels:
     return next(layer for layer in viewer.layers if layer.name.endswith(f": {content}"))
 
 
+def keep_one(
+    qtbot: QtBot, viewer: ViewerModel, panel: SegmentWidget, at: tuple[int, int, int]
+) -> None:
+    """Annotate, click there, and keep what comes."""
+    panel.panel.annotate.click()
+    next(layer for layer in viewer.layers if isinstance(layer, Points)).add(at)
+    qtbot.waitUntil(lambda: panel.controller.can_commit)
+    panel.controller.commit()
+
+
 def test_everything_comes_back(qtbot: QtBot, viewer: ViewerModel, open_panel: Open) -> None:
     """nninteractive 17: a crash means to start again."""
     panel = open_panel(cells())
@@ -120,6 +130,23 @@ def test_restoring_is_one_step_that_can_be_undone(
     assert np.count_nonzero(labels(viewer, "mask").data) == 81
 
 
+def test_work_is_not_brought_back_onto_an_image_chosen_meanwhile(
+    qtbot: QtBot, viewer: ViewerModel, open_panel: Open
+) -> None:
+    panel = open_panel(cells())
+    press(panel, "Restore")
+    viewer.add_layer(Image(cells() + 1, name="another", scale=(2, 0.5, 0.5)))
+    images = panel.panel.images
+    images.setCurrentText("another")
+    images.activated.emit(images.currentIndex())
+    panel.panel.annotate.click()
+    qtbot.waitUntil(lambda: not panel._jobs.busy)
+    assert not panel.controller.document.state.objects
+    images.setCurrentText("cells again")
+    images.activated.emit(images.currentIndex())
+    qtbot.waitUntil(panel.panel.banner.isVisible)
+
+
 def test_what_was_restored_is_kept_on_until_it_is_saved(
     qtbot: QtBot, open_panel: Open, recovery: Path
 ) -> None:
@@ -157,10 +184,7 @@ def test_closing_right_after_the_last_click_loses_nothing(
 ) -> None:
     another = cells() + 1
     panel = open_panel(another)
-    panel.panel.annotate.click()
-    next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, 30))
-    qtbot.waitUntil(lambda: panel.controller.can_commit)
-    panel.controller.commit()
+    keep_one(qtbot, viewer, panel, (2, 20, 30))
     panel.close()
     again = open_panel(another)
     press(again, "Restore")
@@ -173,10 +197,7 @@ def test_objects_whose_layer_was_deleted_are_offered_back(
 ) -> None:
     """napari cannot undo that a layer was deleted."""
     panel = open_panel(cells() + 1)
-    panel.panel.annotate.click()
-    next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, 30))
-    qtbot.waitUntil(lambda: panel.controller.can_commit)
-    panel.controller.commit()
+    keep_one(qtbot, viewer, panel, (2, 20, 30))
     viewer.layers.remove(labels(viewer, "objects"))
     qtbot.waitUntil(panel.panel.banner.isVisible)
     press(panel, "Restore")
@@ -189,10 +210,7 @@ def test_objects_whose_layer_was_deleted_are_not_overwritten(
 ) -> None:
     panel = open_panel(cells() + 1)
     for x in (10, 30):
-        panel.panel.annotate.click()
-        next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, x))
-        qtbot.waitUntil(lambda: panel.controller.can_commit)
-        panel.controller.commit()
+        keep_one(qtbot, viewer, panel, (2, 20, x))
         viewer.layers.remove(labels(viewer, "objects"))
     qtbot.waitUntil(panel.panel.banner.isVisible)
     press(panel, "Restore")
@@ -206,10 +224,7 @@ def test_an_image_that_is_opened_again_is_offered_its_work(
     qtbot: QtBot, viewer: ViewerModel, open_panel: Open
 ) -> None:
     panel = open_panel(cells() + 1)
-    panel.panel.annotate.click()
-    next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, 30))
-    qtbot.waitUntil(lambda: panel.controller.can_commit)
-    panel.controller.commit()
+    keep_one(qtbot, viewer, panel, (2, 20, 30))
     viewer.layers.clear()
     viewer.add_layer(Image(cells() + 1, name="again", scale=(2, 0.5, 0.5)))
     qtbot.waitUntil(panel.panel.banner.isVisible)
@@ -240,10 +255,7 @@ def test_the_offer_waits_until_there_is_an_answer(
 ) -> None:
     """Going on without an answer loses nothing: neither the old work nor the new."""
     panel = open_panel(cells())
-    panel.panel.annotate.click()
-    next(layer for layer in viewer.layers if isinstance(layer, Points)).add((2, 20, 30))
-    qtbot.waitUntil(lambda: panel.controller.can_commit)
-    panel.controller.commit()
+    keep_one(qtbot, viewer, panel, (2, 20, 30))
     assert panel.panel.banner.isVisible()
     press(panel, "Restore")
     qtbot.waitUntil(lambda: set(panel.controller.document.state.objects) == {1, 2})
