@@ -96,7 +96,7 @@ class ImageSource:
     def read_plane(self, plane: Plane) -> PlaneImage:
         """Give any plane of the chosen image."""
         assert self._image is not None
-        data = _finest_level(self._image)
+        data = finest_level(self._image)
         return PlaneImage(
             key=(str(self._image.unique_id), id(data), self._version, plane.axes, plane.index),
             shape=plane.shape_of(data.shape),
@@ -141,7 +141,8 @@ class ImageSource:
         return is_new
 
 
-def _finest_level(image: Image) -> Any:
+def finest_level(image: Image) -> Any:
+    """Give the image's data, of a pyramid the finest level."""
     return image.data[0] if image.multiscale else image.data
 
 

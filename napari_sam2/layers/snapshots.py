@@ -12,6 +12,7 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_sam2.errors import ProjectError
+from napari_sam2.layers.image_source import finest_level
 from napari_sam2.layers.mask_writer import LabelLayer
 from napari_sam2.session.document import Document
 from napari_sam2.session.history import PixelEdit
@@ -21,18 +22,18 @@ from napari_sam2.session.objects import State
 from napari_sam2.session.snapshot import Snapshot
 
 BlockIndex = tuple[int, ...]
-_COPIED_BYTES = 256 * 2**20  # of label planes; beyond, they are read while they are written
+COPIED_BYTES = 256 * 2**20  # of labels; beyond, they are read while they are written
 
 
 def fingerprint_of(image: Image) -> Callable[[], str]:
     """Give what computes an image's fingerprint, on whichever thread it is called."""
-    data = _finest(image)
+    data = finest_level(image)
     return partial(fingerprint, data.__getitem__, data.shape, data.dtype)
 
 
 def identity_of(image: Image, known_as: str = "") -> ImageIdentity:
     """Tell by what an image is known; `known_as` is its fingerprint, once that is there."""
-    data = _finest(image)
+    data = finest_level(image)
     path = image.source.path
     return ImageIdentity(
         image.name,
@@ -83,7 +84,7 @@ def take_snapshot(
     """
     indices = list(occupied_blocks(document.state) if blocks is None else blocks)
     height, width = document.labels.shape[-2:]
-    copies = len(indices) * height * width * 8 < _COPIED_BYTES
+    copies = len(indices) * height * width * 8 < COPIED_BYTES
     planes = {
         index: read_block(document.labels, index).copy()
         if copies
@@ -163,10 +164,6 @@ def _difference(labels: LabelStore, index: BlockIndex, wanted: NDArray[Any]) -> 
 
 def _blocks(start: tuple[int, ...], stop: tuple[int, ...]) -> Iterator[BlockIndex]:
     return product(*map(range, start[:-2], stop[:-2]))
-
-
-def _finest(image: Image) -> Any:
-    return image.data[0] if image.multiscale else image.data
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

@@ -118,10 +118,6 @@ class Tools:
         """Go on with prompts of the other polarity: with points, if the tool was for boxes."""
         self.polarity = NEGATIVE if self._prompts.polarity == POSITIVE else POSITIVE
 
-    def toggle_box(self) -> None:
-        """Change between points and boxes."""
-        self.tool = "points" if self.kind == "box" else "box"
-
     def close(self) -> None:
         """Disconnect from the viewer and the layers."""
         for event in self._events:

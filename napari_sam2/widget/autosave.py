@@ -18,7 +18,7 @@ from napari_sam2.session.objects import State
 from napari_sam2.session.recovery import Recovery
 from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.widget.look import delayed
-from napari_sam2.widget.runner import Jobs
+from napari_sam2.widget.runner import Jobs, ignore
 
 _DELAY_MS = 1_000  # many changes are one write
 _log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Autosave:
                 if not self._is_closed:
                     self._recovery.forget(self._known_as, self._name)
 
-        self._jobs.start(work, _ignore, _ignore)
+        self._jobs.start(work, ignore, ignore)
 
     def close(self) -> None:
         """Write what is not written yet, at once, and follow the document no more."""
@@ -188,6 +188,3 @@ class _Changes:
 class _Write:
     snapshot: Snapshot
     changes: _Changes
-
-
-def _ignore(_value: object) -> None: ...

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
 from napari_sam2.errors import Sam2Error, sentence_of
 from napari_sam2.layers.snapshots import (
+    COPIED_BYTES,
     fingerprint_of,
     identity_of,
     placing_of,
@@ -33,7 +34,6 @@ from napari_sam2.session.snapshot import Snapshot, package_versions
 from napari_sam2.widget.runner import Jobs
 
 _SESSIONS = f"SAM 2 session (*{EXTENSION})"
-_COPIED_BYTES = 256 * 2**20  # of labels; beyond, they are read while they are exported
 _LABELS = "Labels (*.tif *.tiff *.png *.npy);;All files (*)"
 
 
@@ -162,7 +162,7 @@ class Files:
         placing, data = placing_of(self._objects), self._image.data
         intensity = None if self._image.multiscale else data
         labels = self._objects.data
-        if isinstance(labels, np.ndarray) and labels.nbytes <= _COPIED_BYTES:
+        if isinstance(labels, np.ndarray) and labels.nbytes <= COPIED_BYTES:
             labels = labels.copy()  # the user goes on meanwhile
         return Export(
             labels,

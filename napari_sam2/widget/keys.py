@@ -68,11 +68,6 @@ _QT_NAMES = {
 _AS_EVERYWHERE = ("undo", "redo")  # may have napari's own key for the same thing
 
 
-def key_of(action: str, keys: Keys = DEFAULT_KEYS) -> str:
-    """Give the key that starts an action."""
-    return keys[action]
-
-
 def keys_with(changed: Keys) -> dict[str, str]:
     """Give the key of every action: the user's where it can be used, else the default."""
     usable = {action: key for action, key in changed.items() if action in DEFAULT_KEYS}

@@ -140,6 +140,10 @@ class Jobs:
                 self._start_next()
 
 
+def ignore(_outcome: object) -> None:
+    """For a job of which nobody waits to hear."""
+
+
 @dataclass(frozen=True)
 class _Job:
     work: Callable[[], Any]

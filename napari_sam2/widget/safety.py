@@ -15,7 +15,7 @@ from napari_sam2.session.objects import State
 from napari_sam2.session.recovery import Found, Recovery
 from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.widget.autosave import Autosave
-from napari_sam2.widget.runner import Jobs
+from napari_sam2.widget.runner import Jobs, ignore
 
 
 class Safety:
@@ -122,7 +122,7 @@ class Safety:
                 self._recovery.discard(found)
                 last = found
 
-        self._jobs.start(work, _ignore, self._on_failed)
+        self._jobs.start(work, ignore, self._on_failed)
 
     def forget(self, state: State) -> None:
         """Remove what is kept of the present work, if this state of it was saved elsewhere."""
@@ -158,6 +158,3 @@ class Safety:
 
     def _on_failed(self, error: Exception) -> None:
         self.failed.emit(sentence_of(error))
-
-
-def _ignore(_value: object) -> None: ...

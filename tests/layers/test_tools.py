@@ -344,11 +344,11 @@ def test_polarity_toggles(tools: Tools) -> None:
     assert tools.tool == "object"
 
 
-def test_points_and_boxes_toggle_and_polarity_is_remembered(tools: Tools) -> None:
+def test_points_and_boxes_take_turns_and_polarity_is_remembered(tools: Tools) -> None:
     tools.tool = "background"
-    tools.toggle_box()
+    tools.tool = "box"
     assert tools.tool == "box"
-    tools.toggle_box()
+    tools.tool = "points"
     assert tools.tool == "background"
 
 

@@ -17,13 +17,12 @@ from napari_sam2.widget.keys import (
     COMMAND,
     DEFAULT_KEYS,
     KEYS,
-    key_of,
     keys_with,
     problem_with,
     spelled,
 )
 
-UNDO = {key_of("undo"), key_of("redo")}
+UNDO = {DEFAULT_KEYS["undo"], DEFAULT_KEYS["redo"]}
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_keys_act_on_the_viewer_and_on_our_layers(actions: dict[str, Mock]) -> N
 
 def test_close_puts_back_what_was_there(actions: dict[str, Mock]) -> None:
     viewer, mine = ViewerModel(), Mock()
-    viewer.bind_key(key_of("commit"), mine)
+    viewer.bind_key(DEFAULT_KEYS["commit"], mine)
     keys = KeyBindings(actions)
     keys.bind([viewer])
     keys.close()
@@ -82,7 +81,7 @@ def press(owner, key: str) -> None:
 
 
 def heard(owner, action: str) -> Callable[[], None]:
-    return {str(key): act for key, act in owner.keymap.items()}[key_of(action)]
+    return {str(key): act for key, act in owner.keymap.items()}[DEFAULT_KEYS[action]]
 
 
 @pytest.mark.parametrize("first_to_close", [0, 1, 2])
@@ -90,7 +89,7 @@ def test_panels_on_one_viewer_close_in_any_order(
     actions: dict[str, Mock], first_to_close: int
 ) -> None:
     viewer, mine = ViewerModel(), Mock()
-    viewer.bind_key(key_of("commit"), mine)
+    viewer.bind_key(DEFAULT_KEYS["commit"], mine)
     commits = [Mock(), Mock(), Mock()]
     panels = [KeyBindings({**actions, "commit": commit}) for commit in commits]
     for panel in panels:
@@ -110,7 +109,7 @@ def test_a_strangers_binding_on_top_of_ours_stays(actions: dict[str, Mock]) -> N
     viewer, stranger = ViewerModel(), Mock()
     keys = KeyBindings(actions)
     keys.bind([viewer])
-    viewer.bind_key(key_of("commit"), stranger, overwrite=True)
+    viewer.bind_key(DEFAULT_KEYS["commit"], stranger, overwrite=True)
     keys.close()
     assert list(viewer.keymap.values()) == [stranger]
 
