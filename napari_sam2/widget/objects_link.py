@@ -52,11 +52,13 @@ class ObjectsLink:
         self.leave()
         self._objects = objects
         objects.events.selected_label.connect(self._on_label_selected)
+        objects.events.colormap.connect(self._on_colors_changed)
 
     def leave(self) -> None:
         """Follow the layer no more."""
         if self._objects is not None:
             self._objects.events.selected_label.disconnect(self._on_label_selected)
+            self._objects.events.colormap.disconnect(self._on_colors_changed)
         self._objects = None
 
     def show(self, document: Document) -> None:
@@ -117,6 +119,9 @@ class ObjectsLink:
     def _on_label_selected(self) -> None:
         if self._objects is not None:
             self._panel.table.select(self._objects.selected_label)
+
+    def _on_colors_changed(self) -> None:
+        self._panel.table.refresh_colors()
 
     def _on_rows_selected(self, object_ids: list[int]) -> None:
         if self._objects is not None and object_ids:

@@ -406,3 +406,13 @@ def test_the_brush_draws_the_object_at_work(
     click(viewer, 12, 20)
     assert objects.selected_label == 7
     qtbot.waitUntil(lambda: not panel.controller.busy)
+
+
+def test_shuffled_colours_show_in_the_table(
+    panel: SegmentWidget, viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotate(panel)
+    refreshed = Mock()
+    monkeypatch.setattr(panel.panel.table, "refresh_colors", refreshed)
+    layer(viewer, Labels).new_colormap(seed=7)
+    assert refreshed.call_count == 1
