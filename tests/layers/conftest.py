@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
+
+from napari_sam2.layers.create import ensure_layers
+from napari_sam2.layers.prompt_layers import PromptLayers
 
 SHAPE = (5, 40, 60)
 SCALED = {"scale": (2, 0.5, 0.5), "translate": (0, 10, 20)}
@@ -40,6 +44,24 @@ def scaled(viewer: ViewerModel) -> Image:
     stack = viewer.add_image(pixels(), name="cells", **SCALED)
     show_plane(viewer, stack, 2)
     return stack
+
+
+@pytest.fixture
+def prompts(viewer: ViewerModel, image: Image) -> Iterator[PromptLayers]:
+    """On the image in each placing."""
+    yield from _prompts(viewer, image)
+
+
+@pytest.fixture
+def on_scaled(viewer: ViewerModel, scaled: Image) -> Iterator[PromptLayers]:
+    yield from _prompts(viewer, scaled)
+
+
+def _prompts(viewer: ViewerModel, image: Image) -> Iterator[PromptLayers]:
+    layers = ensure_layers(viewer, image)
+    prompts = PromptLayers(layers.points, layers.shapes)
+    yield prompts
+    prompts.close()
 
 
 def pixels(shape: tuple[int, ...] = SHAPE) -> np.ndarray:

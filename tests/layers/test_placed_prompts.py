@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from unittest.mock import Mock
 
 import numpy as np
@@ -22,24 +21,6 @@ from tests.layers.conftest import SCALED, SHAPE, pixels
 
 PLANE, SIZE = Plane((1, 2), (2,)), SHAPE[1:]
 KINDS = {"rectangle": 4, "ellipse": 4, "polygon": 5, "path": 3, "line": 2}
-
-
-@pytest.fixture
-def prompts(viewer: ViewerModel, image: Image) -> Iterator[PromptLayers]:
-    """On the image in each placing."""
-    yield from _prompts(viewer, image)
-
-
-@pytest.fixture
-def on_scaled(viewer: ViewerModel, scaled: Image) -> Iterator[PromptLayers]:
-    yield from _prompts(viewer, scaled)
-
-
-def _prompts(viewer: ViewerModel, image: Image) -> Iterator[PromptLayers]:
-    layers = ensure_layers(viewer, image)
-    prompts = PromptLayers(layers.points, layers.shapes)
-    yield prompts
-    prompts.close()
 
 
 def box(y0: float, x0: float, y1: float, x1: float, z: float = 2) -> PlacedShape:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from unittest.mock import Mock
 
 import numpy as np
@@ -15,23 +14,6 @@ from napari_sam2.session.prompts import Prompts
 from tests.layers.conftest import SHAPE
 
 PLANE, SIZE = Plane((1, 2), (2,)), SHAPE[1:]
-
-
-@pytest.fixture
-def prompts(viewer: ViewerModel, image: Image) -> Iterator[PromptLayers]:
-    yield from _prompts(viewer, image)
-
-
-@pytest.fixture
-def on_scaled(viewer: ViewerModel, scaled: Image) -> Iterator[PromptLayers]:
-    yield from _prompts(viewer, scaled)
-
-
-def _prompts(viewer: ViewerModel, image: Image) -> Iterator[PromptLayers]:
-    points, shapes = viewer.add_layer(create_points(image)), viewer.add_layer(create_shapes(image))
-    prompts = PromptLayers(points, shapes)
-    yield prompts
-    prompts.close()
 
 
 def read(prompts: PromptLayers, image: Image) -> Prompts:
