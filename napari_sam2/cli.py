@@ -262,7 +262,7 @@ def _check_outputs(image: Path, output: Path | None, overlay: Path | None) -> No
 
 def _check_prompts(points: list[Point], box: Box | None, pixels: NDArray[Any]) -> _Arguments:
     """Refuse what cannot work before a model is loaded, or even downloaded."""
-    from napari_sam2.session.preprocess import as_plane, check_finite
+    from napari_sam2.session.pixels import as_plane, check_finite
 
     if not points and box is None:
         raise PromptError("Say what to segment: give --point Y,X or --box Y0,X0,Y1,X1.")

@@ -25,9 +25,12 @@ from napari_sam2.session.answers import (
 )
 from napari_sam2.session.document import Document
 from napari_sam2.session.history import Step
+from napari_sam2.session.masks import Box
 from napari_sam2.session.objects import Answer, PlacedPrompts
+from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
-from napari_sam2.session.prompts import PlaneImage, Prompts
+from napari_sam2.session.prompts import Prompts
+from napari_sam2.session.regions import FieldOfView, Mode
 from napari_sam2.session.results import Prediction
 
 _CLEARLY_LESS = 0.1  # a fall of the predicted IoU that is worth a word
@@ -51,6 +54,8 @@ class Controller:
         For the next request.
     live : bool
         Whether each change of a prompt is asked about; else `predict` does.
+    field_mode : str
+        Which part of a plane the model sees: "auto", "whole" or "visible".
     rule : str
         Which candidate is shown first: "best", "largest", "smallest" or "same".
     each_shape : bool
@@ -79,6 +84,7 @@ class Controller:
     def __init__(self, source: ImageSource, runner: Runner, predict: Predict) -> None:
         self.model, self.device = "micro", "auto"
         self.live, self.each_shape = True, False
+        self.field_mode: Mode = "auto"
         self.rule: Rule = "best"
         self._source = source
         self._prompts: PromptLayers | None = None
@@ -90,6 +96,7 @@ class Controller:
         self._asker.stage_changed.connect(self.stage_changed.emit)
         self._embedded: tuple[PlaneImage, str, str] | None = None  # with its model and device
         self._last_choice: LastChoice | None = None
+        self._near: Box | None = None  # the region of the last answer
         self._commit_waits = False
         self._is_answering = False
         self._closed = False
@@ -255,7 +262,8 @@ class Controller:
 
     @property
     def _how(self) -> Asking:
-        return Asking(self.model, self.device, self.each_shape)
+        field = FieldOfView(self.field_mode, near=self._near)
+        return Asking(self.model, self.device, self.each_shape, field)
 
     def _refresh(self, *, asks: bool, again: bool = False) -> None:
         try:
@@ -297,6 +305,8 @@ class Controller:
     def _on_answered(self, question: Question, prediction: Prediction) -> None:
         request = question.request
         self._embedded = (request.image, request.model, request.device)
+        if prediction.candidates:
+            self._near = prediction.region or request.image.whole
         if question.prompts and self._document is not None:
             self._take(question, prediction)
         self.answered.emit(prediction)

@@ -11,8 +11,10 @@ from napari_sam2.layers.prompt_layers import PromptLayers
 from napari_sam2.session.document import Document
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.objects import PlaneWork
+from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
-from napari_sam2.session.prompts import LowResMask, PlaneImage, Prompts, Request
+from napari_sam2.session.prompts import LowResMask, Prompts, Request
+from napari_sam2.session.regions import WHOLE, FieldOfView
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,14 @@ class Asking(NamedTuple):
         As in `Request`.
     each_shape : bool
         Whether each closed shape is an object of its own.
+    field : FieldOfView
+        Where to look; the region of an answer on the plane comes before its `near`.
     """
 
     model: str
     device: str
     each_shape: bool
+    field: FieldOfView = WHOLE
 
 
 class QuestionReader:
@@ -97,6 +102,9 @@ class QuestionReader:
 
     def about(self, plane: Plane, image: PlaneImage, prompts: Prompts, how: Asking) -> Question:
         """Make the question about prompts on a plane."""
+        work = self.work_on(plane)
+        region = None if work is None or work.answer is None else work.answer.region
+        field = how.field if region is None else replace(how.field, near=region)
         request = Request(
             image=image,
             prompts=replace(prompts, mask_prompt=self._start_from(plane, prompts)),
@@ -105,6 +113,7 @@ class QuestionReader:
             axes=plane.axes,
             model=how.model,
             device=how.device,
+            field=field,
         )
         return Question(request, prompts)
 

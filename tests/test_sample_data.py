@@ -15,7 +15,7 @@ from npe2.manifest.utils import import_python_name
 import napari_sam2
 from napari_sam2 import _sample_data
 from napari_sam2._sample_data import fluorescence, read_sample, tissue
-from napari_sam2.session.preprocess import as_plane
+from napari_sam2.session.pixels import as_plane
 
 PACKAGE = Path(napari_sam2.__file__).parent
 SAMPLES = [fluorescence, tissue]

@@ -14,8 +14,10 @@ from psygnal import Signal
 
 from napari_sam2.errors import PromptError
 from napari_sam2.layers.axes import displayed_plane, world_of_plane
+from napari_sam2.session.masks import Box
+from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
-from napari_sam2.session.prompts import PlaneImage
+from napari_sam2.session.view import View
 
 _DIMS_EVENTS = ("point", "order", "ndisplay")
 
@@ -101,7 +103,7 @@ class ImageSource:
             key=(str(self._image.unique_id), id(data), self._version, plane.axes, plane.index),
             shape=plane.shape_of(data.shape),
             read=partial(_read, data, plane),
-            contrast_limits=_contrast_limits(self._image),
+            view=View.of_limits(_contrast_limits(self._image)),
         )
 
     def close(self) -> None:
@@ -154,5 +156,9 @@ def _contrast_limits(image: Image) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _read(data: Any, plane: Plane) -> NDArray[Any]:
-    return plane.as_displayed(np.asarray(data[plane.key]))
+def _read(data: Any, plane: Plane, region: Box, _step: float) -> tuple[NDArray[Any], ...]:
+    """Read a region of a plane, and nothing around it."""
+    y0, x0, y1, x1 = region
+    key = list(plane.key)
+    key[plane.axes[0]], key[plane.axes[1]] = slice(y0, y1), slice(x0, x1)
+    return (plane.as_displayed(np.asarray(data[tuple(key)])),)

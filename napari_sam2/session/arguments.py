@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sam2.errors import PromptError
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE, Prompts
+from napari_sam2.session.regions import FieldOfView
 
 
 def as_prompts(
@@ -72,6 +74,28 @@ def as_mask_logits(mask_logits: ArrayLike, size: int) -> NDArray[np.float32]:
     if not np.isfinite(logits).all():
         raise PromptError(f"{wanted}, got NaN or infinite values among them.")
     return logits.astype(np.float32).reshape(1, 1, size, size)
+
+
+def as_field_of_view(region: str | Sequence[int]) -> FieldOfView:
+    """Make a field of view of "whole", "auto" or a box (y0, x0, y1, x1).
+
+    Raises
+    ------
+    PromptError
+        If it is another word, or not a box.
+    """
+    wanted = "region must be 'whole', 'auto' or (y0, x0, y1, x1)"
+    if isinstance(region, str):
+        if region not in ("whole", "auto"):
+            raise PromptError(f"{wanted}, got {region!r}.")
+        return FieldOfView("whole" if region == "whole" else "auto")
+    edges = _numbers(region, wanted)
+    if edges.shape != (4,) or not np.isfinite(edges).all():
+        raise PromptError(f"{wanted}, got {region!r}.")
+    y0, x0, y1, x1 = (int(edge) for edge in edges)
+    if not (y0 < y1 and x0 < x1):
+        raise PromptError(f"{wanted} with y0 < y1 and x0 < x1, got {region!r}.")
+    return FieldOfView("fixed", (y0, x0, y1, x1))
 
 
 def _as_polarity(polarity: ArrayLike | None, count: int) -> tuple[int, ...]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam2.model.outputs import ImageFeatures
+from napari_sam2.session.view import View
 
 DEFAULT_CACHE_BYTES = 512 * 2**20  # 32 planes of a 1024-pixel model in float32
 _DEFAULT_KNOWN_PLANES = 4096
@@ -29,6 +30,33 @@ def content_key(plane: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+def picture_key(arrays: Iterable[NDArray[Any]], view: View) -> str:
+    """Give a digest of what the model sees: the pixels of all channels, and how they are shown."""
+    digest = hashlib.blake2b(repr(view).encode(), digest_size=16)
+    for array in arrays:
+        digest.update(content_key(array).encode())
+    return digest.hexdigest()
+
+
+class FeatureKey(NamedTuple):
+    """What features are of: equal keys are equal features.
+
+    Attributes
+    ----------
+    content : str
+        Of what the model saw, see `picture_key`.
+    weights : str
+        Digest of the model's file.
+    precision, device : str
+        In what and where they were computed, and are kept.
+    """
+
+    content: str
+    weights: str
+    precision: str
+    device: str
+
+
 class FeatureCache:
     """The most recently used image features, bounded in bytes; safe to use from several threads.
 
@@ -41,7 +69,7 @@ class FeatureCache:
 
     def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._features: OrderedDict[Hashable, ImageFeatures] = OrderedDict()
+        self._features: OrderedDict[FeatureKey, ImageFeatures] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -53,14 +81,14 @@ class FeatureCache:
         with self._lock:
             return self._total()
 
-    def get(self, key: Hashable) -> ImageFeatures | None:
+    def get(self, key: FeatureKey) -> ImageFeatures | None:
         """Give the features kept under `key`, or None; they count as used now."""
         with self._lock:
             if key in self._features:
                 self._features.move_to_end(key)
             return self._features.get(key)
 
-    def put(self, key: Hashable, features: ImageFeatures) -> None:
+    def put(self, key: FeatureKey, features: ImageFeatures) -> None:
         """Keep `features`, and let go of the least recently used ones that no longer fit."""
         with self._lock:
             self._features[key] = features

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,23 +14,37 @@ from numpy.typing import ArrayLike, NDArray
 from napari_sam2.errors import PromptError
 from napari_sam2.model.outputs import ImageFeatures, MaskOutput
 from napari_sam2.model.sam2 import Sam2
-from napari_sam2.session.arguments import as_mask_logits, as_prompts
-from napari_sam2.session.cache import FeatureCache, KnownContents, content_key
-from napari_sam2.session.device import free_memory, load_model, memory_errors, wait_for
+from napari_sam2.session.arguments import as_field_of_view, as_mask_logits, as_prompts
+from napari_sam2.session.cache import (
+    FeatureCache,
+    FeatureKey,
+    KnownContents,
+    content_key,
+    picture_key,
+)
+from napari_sam2.session.device import memory_errors, wait_for
 from napari_sam2.session.mask_prompts import as_logits
+from napari_sam2.session.masks import Box
+from napari_sam2.session.pixels import as_plane, check_finite, value_range
+from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import as_prediction, no_prediction
-from napari_sam2.session.preprocess import as_plane, check_finite, to_model_input
-from napari_sam2.session.prompts import LowResMask, PlaneImage, Request
+from napari_sam2.session.preprocess import normalised
+from napari_sam2.session.prompts import LowResMask, Request
+from napari_sam2.session.regions import Surroundings, first_region, next_region
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.view import View, compose
 
 Report = Callable[[str], None]
 """Told "loading", "embedding" or "decoding" as each begins, and "downloading 35 %" on the way."""
 
-Load = Callable[[str, str, Callable[[int, int], None]], Sam2]
-"""Gives a model for a name and a device."""
-
-_Embedded = tuple[ImageFeatures, bool]  # and whether they were kept from before
 _LOW_RES_STRIDE = 4  # model pixels per pixel of the low-resolution masks
+_MOST_LOOKS = 3  # at one object: the first, and two in regions that suit it better
+
+
+class _Embedded(NamedTuple):
+    features: ImageFeatures
+    was_cached: bool
+    seconds: float
 
 
 class ImageSegmenter:
@@ -65,13 +78,14 @@ class ImageSegmenter:
         box: ArrayLike | None = None,
         mask_logits: ArrayLike | None = None,
         multimask: bool | None = None,
+        region: str | Sequence[int] = "whole",
     ) -> Prediction:
         """Segment one object of an image.
 
         Parameters
         ----------
         image : array_like, shape (H, W) or (H, W, 3)
-            Of any real dtype; `session.preprocess.value_range` tells what is seen as black and
+            Of any real dtype; `session.pixels.value_range` tells what is seen as black and
             white. It is kept inside the answer's request, not copied.
         points : array_like, shape (N, 2), optional
             (y, x) in pixels; 0 <= y <= H and 0 <= x <= W.
@@ -80,11 +94,16 @@ class ImageSegmenter:
         box : array_like, shape (4,), optional
             (y0, x0, y1, x1) around the object.
         mask_logits : array_like, shape (h, w) or (1, h, w), optional
-            One entry of an earlier answer's `low_res_masks`, to be refined.
+            One entry of an earlier answer's `low_res_masks`, to be refined. They cover the region
+            where that is a box, else the whole image.
         multimask : bool, optional
             True gives three candidates, False one mask. None follows the model's own rule:
             three for a single point or none, which may mean a part or the whole, otherwise one;
             a box counts as two points, and a mask as none.
+        region : str or (y0, x0, y1, x1)
+            What fills the model's square input: "whole", the image, as the official predictor
+            does; "auto", a part of it in which the object is neither small nor cut off; or a box
+            of whole pixels.
 
         Returns
         -------
@@ -102,28 +121,30 @@ class ImageSegmenter:
         plane = as_plane(image)
         check_finite(plane)
         prompts, logits = as_prompts(points, polarity, box), None
+        field = as_field_of_view(region)
         if mask_logits is not None:
             logits = as_mask_logits(mask_logits, self._low_res_size)
-            prompts = replace(prompts, mask_prompt=LowResMask.of(logits[0, 0]))
+            prompts = replace(prompts, mask_prompt=LowResMask.of(logits[0, 0], field.box))
         if not prompts:
             raise PromptError(
                 "Segmenting needs a prompt, got none. Give points, a box or mask_logits."
             )
-        content = content_key(plane)
+        view = View() if field.mode == "whole" else View.of_limits(_range_of(plane))
         request = Request(
-            image=PlaneImage(content, (plane.shape[0], plane.shape[1]), lambda: plane),
+            image=PlaneImage.of(content_key(plane), plane, view),
             prompts=prompts,
             multimask=multimask,
             model=self.model.name,
             device=str(self.model.device),
+            field=field,
         )
-        return self._answer(request, lambda: self._embed(plane, content, None), logits)
+        return self._answer(request, logits)
 
     def predict(self, request: Request, report: Report | None = None) -> Prediction:
-        """Answer a request; one without prompts only embeds the plane, and gives no candidates.
+        """Answer a request; one without prompts only embeds, and gives no candidates.
 
         NaN and infinite pixels are allowed here: what a viewer shows as empty is seen as black.
-        A plane is read again only when its key is new or its features are no longer kept.
+        A region is read again only when its key is new or its features are no longer kept.
 
         Parameters
         ----------
@@ -136,19 +157,20 @@ class ImageSegmenter:
         Raises
         ------
         PromptError
-            If the plane or a prompt cannot be used.
+            If the plane, its region or a prompt cannot be used.
         Sam2Error
             If the device has too little memory.
         """
-        return self._answer(request, lambda: self._embed_image(request.image, report), None, report)
+        return self._answer(request, None, report)
 
     def embed(
         self, image: ArrayLike, contrast_limits: tuple[float, float] | None = None
     ) -> ImageFeatures:
         """Embed a plane, or give the features that are kept of it."""
         plane = as_plane(image)
-        features, _ = self._embed(plane, content_key(plane), contrast_limits)
-        return features
+        view = View.of_limits(contrast_limits)
+        whole = PlaneImage.of(content_key(plane), plane, view)
+        return self._embed(whole, whole.whole, 1.0, None).features
 
     @property
     def _low_res_size(self) -> int:
@@ -156,82 +178,104 @@ class ImageSegmenter:
 
     @torch.inference_mode()
     def _answer(
+        self, request: Request, logits: NDArray[np.float32] | None, report: Report | None = None
+    ) -> Prediction:
+        """Look where the object may be, and again where its mask shows that it is."""
+        prompts, image = request.prompts, request.image
+        prompts.check(image.shape)
+        at = Surroundings(image.shape, self.model.config.image_size, image.levels)
+        region = first_region(request.field, prompts.bounds, prompts.size, at)
+        prediction = self._look(request, region, at.step(region), logits, report)
+        for _ in range(_MOST_LOOKS - 1):
+            masks = [mask for mask in prediction.candidates if mask]
+            better = next_region(region, masks[0], request.field, at) if masks else None
+            if better is None:
+                break
+            is_larger = better[2] - better[0] > region[2] - region[0]
+            region = better
+            again = self._look(request, region, at.step(region), logits, report)
+            prediction = _with_time_of(again, prediction)
+            if is_larger:
+                break  # nothing is cut off now, and closer would cut it off again
+        return prediction
+
+    def _look(
         self,
         request: Request,
-        embed: Callable[[], _Embedded],
+        region: Box,
+        step: float,
         logits: NDArray[np.float32] | None,
-        report: Report | None = None,
+        report: Report | None,
     ) -> Prediction:
-        request.prompts.check(request.image.shape)
-        if logits is None and request.prompts.mask_prompt is not None:
-            logits = as_logits(request.prompts.mask_prompt, self._low_res_size)
+        """Answer a request from one region."""
+        prompts, image = request.prompts, request.image
+        seen = None if region == image.whole else region
+        embedded = self._embed(image, region, step, report)
         started = time.perf_counter()
-        features, was_cached = embed()
-        embedded = time.perf_counter()
-        if request.prompts:
+        if prompts:
             _tell(report, "decoding")
+            mask_prompt = prompts.mask_prompt
+            asked = getattr(mask_prompt, "region", None) or image.whole
+            if mask_prompt is not None and (logits is None or asked != region):
+                logits = as_logits(mask_prompt, self._low_res_size, region, image.shape)
             with memory_errors(self.model.device):
-                prediction = as_prediction(request, self._decode(features, request, logits))
+                output = self._decode(embedded.features, request, region, logits)
+                prediction = as_prediction(request, output, seen)
         else:
-            prediction = no_prediction(request, self._low_res_size)
+            prediction = no_prediction(request, self._low_res_size, seen)
         return replace(
             prediction,
             weights_hash=self.model.weights_hash,
-            embed_was_cached=was_cached,
-            embed_seconds=embedded - started,
-            decode_seconds=time.perf_counter() - embedded,
+            embed_was_cached=embedded.was_cached,
+            embed_seconds=embedded.seconds,
+            decode_seconds=time.perf_counter() - started,
         )
-
-    def _embed_image(self, image: PlaneImage, report: Report | None) -> _Embedded:
-        """Embed a plane that is read only if it must be."""
-        place = (image.key, image.shape, image.contrast_limits)
-        content = self._known.get(place)
-        if content is not None:
-            features = self._cache.get(self._feature_key(content, image.contrast_limits))
-            if features is not None:
-                return features, True
-        plane = as_plane(image.read())
-        if plane.shape[:2] != image.shape:
-            raise PromptError(
-                f"The plane must be {image.shape} as when it was asked about, got "
-                f"{plane.shape[:2]}. Prompt again on the new image."
-            )
-        content = content_key(plane)
-        self._known.put(place, content)
-        return self._embed(plane, content, image.contrast_limits, report)
 
     @torch.inference_mode()
     def _embed(
-        self,
-        plane: NDArray[Any],
-        content: str,
-        contrast_limits: tuple[float, float] | None,
-        report: Report | None = None,
+        self, image: PlaneImage, region: Box, step: float, report: Report | None
     ) -> _Embedded:
-        model, key = self.model, self._feature_key(content, contrast_limits)
-        features = self._cache.get(key)
-        if features is not None:
-            return features, True
-        _tell(report, "embedding")
-        pixels = to_model_input(plane, model.config.image_size, contrast_limits)
-        with memory_errors(model.device):
-            features = model.embed(pixels[None].to(model.device, model.no_mem_embed.dtype))
-            wait_for(model.device)
-        self._cache.put(key, features)
-        return features, False
+        """Embed a region, which is read only if it must be."""
+        started = time.perf_counter()
+        place = (image.key, image.shape, image.view, region)
+        content, pixels = self._known.get(place), None
+        if content is None or (features := self._cache.get(self._feature_key(content))) is None:
+            pixels = _read(image, region, step)
+            content = picture_key(pixels, image.view)
+            self._known.put(place, content)
+            features = self._cache.get(self._feature_key(content))
+        was_cached = features is not None
+        if features is None:
+            assert pixels is not None
+            features = self._compute(pixels, image.view, report)
+            self._cache.put(self._feature_key(content), features)
+        return _Embedded(features, was_cached, time.perf_counter() - started)
 
-    def _feature_key(self, content: str, contrast_limits: tuple[float, float] | None) -> Hashable:
+    def _compute(
+        self, pixels: Sequence[NDArray[Any]], view: View, report: Report | None
+    ) -> ImageFeatures:
+        _tell(report, "embedding")
         model = self.model
-        precision = model.no_mem_embed.dtype
-        return (content, contrast_limits, model.weights_hash, precision, model.device)
+        square = normalised(compose(pixels, view), model.config.image_size)
+        with memory_errors(model.device):
+            features = model.embed(square[None].to(model.device, model.no_mem_embed.dtype))
+            wait_for(model.device)
+        return features
+
+    def _feature_key(self, content: str) -> FeatureKey:
+        model = self.model
+        precision = str(model.no_mem_embed.dtype).removeprefix("torch.")
+        return FeatureKey(content, model.weights_hash, precision, str(model.device))
 
     def _decode(
-        self, features: ImageFeatures, request: Request, logits: NDArray[np.float32] | None
+        self,
+        features: ImageFeatures,
+        request: Request,
+        region: Box,
+        logits: NDArray[np.float32] | None,
     ) -> MaskOutput:
         model = self.model
-        coords_xy, labels = request.prompts.as_model_inputs(
-            request.image.shape, model.config.image_size
-        )
+        coords_xy, labels = request.prompts.as_model_inputs(region, model.config.image_size)
         return model.decode(
             features,
             torch.from_numpy(coords_xy)[None].to(model.device),  # (1, N, 2)
@@ -241,81 +285,31 @@ class ImageSegmenter:
         )
 
 
-class LazySegmenter:
-    """Answers requests for any model: loads what a request names, and keeps only the latest.
-
-    Safe to call from several threads; they take turns.
-
-    Parameters
-    ----------
-    load : callable
-        Gives the model for a name and a device; told where to report bytes done and in all.
-    """
-
-    def __init__(self, load: Load = load_model) -> None:
-        self._load = load
-        self._lock = Lock()
-        self._loaded: tuple[str, str] | None = None  # name and device of the segmenter's model
-        self._segmenter: ImageSegmenter | None = None
-
-    def predict(self, request: Request, report: Report | None = None) -> Prediction:
-        """Answer a request with the model that it names, on the device that it names.
-
-        Parameters
-        ----------
-        request : Request
-            The question.
-        report : callable, optional
-            Told "loading", "embedding" and "decoding" as each begins, and each percent of a
-            download; what it raises ends the work, and a download is resumed the next time.
-
-        Raises
-        ------
-        ValueError
-            If there is no such device.
-        WeightsError
-            If the model cannot be had.
-        PromptError
-            If the plane or a prompt cannot be used.
-        Sam2Error
-            If the device has too little memory.
-        """
-        with self._lock:
-            return self._segmenter_for(request, report).predict(request, report)
-
-    def release(self) -> None:
-        """Free the model and its features; the next request loads again."""
-        with self._lock:
-            self._release()
-
-    def _segmenter_for(self, request: Request, report: Report | None) -> ImageSegmenter:
-        wanted = (request.model, request.device)
-        if self._segmenter is None or self._loaded != wanted:
-            self._release()  # first: two large models may not fit
-            _tell(report, "loading")
-            self._segmenter = ImageSegmenter(self._load(*wanted, _percent_teller(report)))
-            self._loaded = wanted
-        return self._segmenter
-
-    def _release(self) -> None:
-        if self._segmenter is None:
-            return
-        device = self._segmenter.model.device
-        self._segmenter = self._loaded = None
-        free_memory(device)
+def _read(image: PlaneImage, region: Box, step: float) -> list[NDArray[Any]]:
+    pixels = [as_plane(array) for array in image.read(region, step)]
+    wanted = region[2] - region[0], region[3] - region[1]
+    for array in pixels:
+        if len(image.levels) == 1 and array.shape[:2] != wanted:
+            raise PromptError(
+                f"The plane must be {wanted} as when it was asked about, got {array.shape[:2]}. "
+                "Prompt again on the new image."
+            )
+    return pixels
 
 
-def _percent_teller(report: Report | None) -> Callable[[int, int], None]:
-    told = -1
+def _range_of(plane: NDArray[Any]) -> tuple[float, float] | None:
+    """Give what is black and white in the whole plane, so that all its regions look alike."""
+    low, high = value_range(plane)
+    return (low, high) if low < high else None
 
-    def tell(done: int, total: int) -> None:
-        nonlocal told
-        percent = 100 * done // max(total, 1)
-        if percent != told:
-            told = percent
-            _tell(report, f"downloading {percent} %")
 
-    return tell
+def _with_time_of(prediction: Prediction, before: Prediction) -> Prediction:
+    return replace(
+        prediction,
+        embed_was_cached=prediction.embed_was_cached and before.embed_was_cached,
+        embed_seconds=prediction.embed_seconds + before.embed_seconds,
+        decode_seconds=prediction.decode_seconds + before.decode_seconds,
+    )
 
 
 def _wants_candidates(request: Request) -> bool:

@@ -83,6 +83,22 @@ class PackedMask:
         """Give the mask, (H, W)."""
         return self.crop((0, 0, *self.shape))
 
+    def within(self, region: Box) -> PackedMask:
+        """Give the part of the mask inside a region, as a mask of the region."""
+        y0, x0, y1, x1 = self.box
+        box = max(y0, region[0]), max(x0, region[1]), min(y1, region[2]), min(x1, region[3])
+        size = region[2] - region[0], region[3] - region[1]
+        if not (box[0] < box[2] and box[1] < box[3]):
+            return PackedMask(size)
+        return PackedMask.of(self.crop(box), (box[0] - region[0], box[1] - region[1]), size)
+
+    def placed(self, region: Box, shape: tuple[int, int]) -> PackedMask:
+        """Give a mask of a region as a mask of its plane, (H, W)."""
+        if not self:
+            return PackedMask(shape)
+        (y, x), (y0, x0, y1, x1) = region[:2], self.box
+        return PackedMask(shape, (y0 + y, x0 + x, y1 + y, x1 + x), self.bits)
+
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Give the rows and the columns of its pixels, in C order."""
         rows, columns = np.nonzero(self.crop())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import POSITIVE, LowResMask, Prompts
 
@@ -97,6 +97,11 @@ class Answer:
     def score(self) -> float:
         """The predicted IoU of the chosen candidate."""
         return self.scores[self.chosen]
+
+    @property
+    def region(self) -> Box | None:
+        """The part of the plane that the model saw; None for all of it, or if none looked."""
+        return self.logits[self.chosen].region if self.logits else None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.session.preprocess import as_plane, to_unit, value_range
+from napari_sam2.session.pixels import as_plane, to_unit, value_range
 from napari_sam2.session.prompts import Prompts
 from napari_sam2.session.results import Prediction
 
@@ -55,7 +55,7 @@ def draw_overlay(
         predictions = [predictions]
     image = predictions[0].request.image
     zoom = max(1, round(_READABLE_SIDE / max(image.shape)))
-    unit = to_unit(plane, value_range(plane, image.contrast_limits))
+    unit = to_unit(plane, value_range(plane, image.view.limits))
     canvas = _enlarge(unit if unit.ndim == 3 else np.stack([unit] * 3, axis=-1), zoom)
     stroke = max(2, round(max(canvas.shape) / 500))
     for prediction, colour in zip(predictions, cycle(MASK_COLOURS), strict=False):

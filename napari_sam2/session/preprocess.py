@@ -1,150 +1,39 @@
-"""From any image that a microscope writes to the square RGB tensor that the model reads."""
+"""From brightness and colour to the square RGB tensor that the model reads."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sam2.errors import PromptError
+from napari_sam2.session.pixels import to_unit, value_range
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB channels, on which SAM 2's trunk was trained
 STD = (0.229, 0.224, 0.225)
-ROBUST_PERCENTILES = (0.1, 99.9)  # one hot pixel must not turn the rest of the plane black
-_PERCENTILE_SAMPLES = 1_000_000  # more pixels make percentiles slower, not better
-_REAL_KINDS = "biuf"
-
-
-def as_plane(image: ArrayLike) -> NDArray[Any]:
-    """Check an image and drop what the model cannot use.
-
-    Parameters
-    ----------
-    image : array, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-        Grey, grey, RGB or RGBA, of any real dtype. An alpha channel is dropped.
-
-    Returns
-    -------
-    array, shape (H, W) or (H, W, 3)
-        The same dtype, and the same memory where possible.
-
-    Raises
-    ------
-    PromptError
-        If it has another shape, no pixels, or complex numbers, text or objects in it.
-    """
-    plane = _as_array(image)
-    if plane.dtype.kind not in _REAL_KINDS:
-        raise PromptError(
-            f"Image must hold real numbers, got dtype {plane.dtype}. "
-            "Convert it first, for example with abs() or .astype('float32')."
-        )
-    if plane.ndim == 3 and plane.shape[2] == 1:
-        plane = plane[..., 0]
-    if plane.ndim == 3 and plane.shape[2] == 4:
-        plane = plane[..., :3]
-    if plane.ndim != 2 and not (plane.ndim == 3 and plane.shape[2] == 3):
-        raise PromptError(
-            f"Image must be one plane, (H, W) or (H, W, 3), got shape {plane.shape}. "
-            "Take one plane of a stack, and put colours last."
-        )
-    if plane.size == 0:
-        raise PromptError(f"Image must have pixels, got shape {plane.shape}.")
-    return plane
-
-
-def check_finite(plane: NDArray[Any]) -> None:
-    """Raise `PromptError` if a pixel is NaN or infinite."""
-    if plane.dtype.kind != "f":
-        return
-    bad = plane.size - int(np.count_nonzero(np.isfinite(plane)))
-    if bad:
-        raise PromptError(
-            f"Image must hold finite numbers, got {bad} NaN or infinite of {plane.size}. "
-            "Replace them, for example with numpy.nan_to_num."
-        )
-
-
-def value_range(
-    plane: NDArray[Any], contrast_limits: tuple[float, float] | None = None
-) -> tuple[float, float]:
-    """Choose the values that the model sees as black and as white.
-
-    The contrast limits, where there are any. Otherwise by dtype: bool 0 to 1 and uint8 0 to 255,
-    as the model was trained; RGB of floats that all lie in [0, 1] likewise as it is, because
-    stretching would change colours; anything else between its 0.1 and 99.9 percentiles, over
-    all channels together. Where those coincide (few bright pixels on an even ground), the
-    smallest and the largest value. NaN and infinity count for nothing.
-
-    Returns
-    -------
-    low, high : float
-        Equal only if all finite pixels are equal, or there are none.
-
-    Raises
-    ------
-    PromptError
-        If `contrast_limits` are not two finite numbers, the first one smaller.
-    """
-    if contrast_limits is not None:
-        return _checked_limits(contrast_limits)
-    if plane.dtype == np.bool_:
-        return 0.0, 1.0
-    if plane.dtype == np.uint8:
-        return 0.0, 255.0
-    darkest, brightest = _extremes(plane)
-    if plane.ndim == 3 and plane.dtype.kind == "f" and darkest >= 0 and brightest <= 1:
-        return 0.0, 1.0
-    low, high = _robust_extremes(plane)
-    return (low, high) if low < high else (darkest, brightest)
-
-
-def to_unit(plane: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:
-    """Map `limits` to 0 and 1, cutting off what is beyond; NaN gives 0, and so does low == high.
-
-    Returns
-    -------
-    float32, the shape of `plane`, in [0, 1]
-    """
-    low, high = limits
-    if not low < high:
-        return np.zeros(plane.shape, np.float32)
-    # float32 holds 8- and 16-bit integers exactly; wider types keep their small differences.
-    dtype = np.float32 if plane.dtype.itemsize <= 2 or plane.dtype == np.float32 else np.float64
-    unit = plane.astype(dtype)
-    with np.errstate(all="ignore"):  # infinite pixels, and limits closer than floats can tell
-        unit -= dtype(low)
-        unit /= dtype(high - low)
-    np.clip(unit, 0, 1, out=unit)
-    np.nan_to_num(unit, copy=False, nan=0.0)
-    return unit.astype(np.float32, copy=False)
 
 
 def to_model_input(
     plane: NDArray[Any], image_size: int, contrast_limits: tuple[float, float] | None = None
 ) -> Tensor:
-    """Give the tensor that the image encoder takes, on the CPU.
-
-    The aspect ratio is not kept: the model was trained on pictures squeezed into a square.
+    """Give the tensor that the image encoder takes of one grey or RGB plane; see `normalised`.
 
     Parameters
     ----------
     plane : array, shape (H, W) or (H, W, 3)
-        Output of `as_plane`.
+        Output of `pixels.as_plane`.
     image_size : int
         Side S of the square model input.
     contrast_limits : (low, high), optional
-        What is black and what is white; otherwise `value_range` chooses.
+        What is black and what is white; otherwise `pixels.value_range` chooses.
 
     Returns
     -------
     Tensor, shape (3, S, S), float32
-        Normalised by `MEAN` and `STD`.
 
     Raises
     ------
@@ -153,8 +42,27 @@ def to_model_input(
     """
     limits = value_range(plane, contrast_limits)
     channels = [plane] if plane.ndim == 2 else [plane[..., c] for c in range(3)]
-    # One channel at a time: a large plane then costs one float32 copy, not three.
-    squares = [_to_square(to_unit(channel, limits), image_size) for channel in channels]
+    return normalised((to_unit(channel, limits) for channel in channels), image_size)
+
+
+def normalised(channels: Iterable[NDArray[np.float32]], image_size: int) -> Tensor:
+    """Squeeze what the model sees into its square input, on the CPU.
+
+    The aspect ratio is not kept: the model was trained on pictures squeezed into a square.
+
+    Parameters
+    ----------
+    channels : iterable of float32, shape (H, W), in [0, 1]
+        Grey, or red, green and blue; each is let go of before the next is asked for.
+    image_size : int
+        Side S of the square model input.
+
+    Returns
+    -------
+    Tensor, shape (3, S, S), float32
+        Normalised by `MEAN` and `STD`.
+    """
+    squares = [_to_square(channel, image_size) for channel in channels]
     rgb = torch.cat(squares).expand(3, image_size, image_size)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     return (rgb - mean) / std
@@ -166,40 +74,3 @@ def _to_square(channel: NDArray[np.float32], size: int) -> Tensor:
         pixels, (size, size), mode="bilinear", align_corners=False, antialias=True
     )
     return square[0]  # (1, S, S)
-
-
-def _as_array(image: ArrayLike) -> NDArray[Any]:
-    try:
-        return np.asarray(image)
-    except ValueError as error:  # rows of different lengths
-        raise PromptError(f"Image must be an array of numbers: {error}") from error
-
-
-def _checked_limits(limits: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(value) for value in limits)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise PromptError(
-            f"Contrast limits must be (low, high) with low < high, got ({low:g}, {high:g}). "
-            "Widen them, or reset the contrast."
-        )
-    return low, high
-
-
-def _extremes(plane: NDArray[Any]) -> tuple[float, float]:
-    low, high = plane.min(), plane.max()  # NaN and infinity show here without another copy
-    if not (np.isfinite(low) and np.isfinite(high)):
-        finite = plane[np.isfinite(plane)]
-        if finite.size == 0:
-            return 0.0, 0.0
-        low, high = finite.min(), finite.max()
-    return float(low), float(high)
-
-
-def _robust_extremes(plane: NDArray[Any]) -> tuple[float, float]:
-    step = max(1, math.ceil(math.sqrt(plane.size / _PERCENTILE_SAMPLES)))
-    sample = plane[::step, ::step]
-    sample = sample[np.isfinite(sample)]
-    if sample.size == 0:
-        return 0.0, 0.0
-    low, high = np.percentile(sample, ROBUST_PERCENTILES)
-    return float(low), float(high)

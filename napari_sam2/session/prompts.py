@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
-from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.masks import Box, PackedMask
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.regions import WHOLE, FieldOfView, box_around
 
 POSITIVE, NEGATIVE = 1, 0
 _BOX_FIRST, _BOX_SECOND = 2, 3  # the prompt encoder's labels for the two box corners
@@ -28,17 +29,20 @@ class LowResMask:
         Size.
     logits : bytes
         float16 in C order, clamped to [-32, 32].
+    region : (y0, x0, y1, x1) or None
+        The part of the plane that they cover; None for all of it.
     """
 
     shape: tuple[int, int]
-    logits: bytes = field(repr=False)
+    logits: bytes = dataclass_field(repr=False)
+    region: Box | None = None
 
     @classmethod
-    def of(cls, logits: NDArray[np.float32]) -> LowResMask:
-        """Take one entry of `Prediction.low_res_masks`, (h, w)."""
+    def of(cls, logits: NDArray[np.float32], region: Box | None = None) -> LowResMask:
+        """Take one entry of `Prediction.low_res_masks`, (h, w), and its `region`."""
         height, width = logits.shape
         clamped = logits.clip(-_LOGIT_LIMIT, _LOGIT_LIMIT)
-        return cls((height, width), clamped.astype(np.float16).tobytes())
+        return cls((height, width), clamped.astype(np.float16).tobytes(), region)
 
     def to_array(self) -> NDArray[np.float32]:
         """Give the logits, (h, w)."""
@@ -88,29 +92,52 @@ class Prompts:
         if isinstance(self.mask_prompt, LowResMask):
             _check_logits(self.mask_prompt)
 
+    @property
+    def bounds(self) -> Box | None:
+        """The smallest box of whole pixels around all prompts; None without any."""
+        boxes = [box for box in (self.box, self._mask_box) if box is not None]
+        return box_around(self.points, *boxes)
+
+    @property
+    def size(self) -> float:
+        """Longer side of the object, as far as the prompts tell; 0 if they tell nothing."""
+        boxes = [box for box in (self.box, self._mask_box) if box is not None]
+        points = zip(self.points, self.polarity, strict=True)
+        box = box_around([point for point, value in points if value == POSITIVE], *boxes)
+        return 0.0 if box is None else float(max(box[2] - box[0], box[3] - box[1]))
+
+    @property
+    def _mask_box(self) -> Box | None:
+        mask = self.mask_prompt
+        return mask.box if isinstance(mask, PackedMask) and mask else None
+
     def as_model_inputs(
-        self, shape: tuple[int, int], image_size: int
+        self, region: Box, image_size: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Convert to what the prompt encoder takes: the box corners first, then the points.
 
         Parameters
         ----------
-        shape : (H, W)
-            Size of the plane in pixels.
+        region : (y0, x0, y1, x1)
+            What fills the model input: the plane, or a part of it.
         image_size : int
             Side of the square model input.
 
         Returns
         -------
         coords_xy : float32, shape (N, 2)
-            (x, y) in pixels of the model input: x * image_size / W, as the official predictor.
+            (x, y) in pixels of the model input: of a whole plane x * image_size / W, as the
+            official predictor.
         labels : int32, shape (N,)
             1 positive, 0 negative, 2 and 3 box corners.
         """
         corners = [] if self.box is None else [self.box[:2], self.box[2:]]
         labels = [] if self.box is None else [_BOX_FIRST, _BOX_SECOND]
         yx = np.array([*corners, *self.points], np.float32).reshape(-1, 2)
-        coords_xy = yx[:, ::-1] / np.array(shape[::-1], np.float32) * np.float32(image_size)
+        y0, x0, y1, x1 = region
+        from_corner_xy = (yx - np.array([y0, x0], np.float32))[:, ::-1]
+        size_xy = np.array([x1 - x0, y1 - y0], np.float32)
+        coords_xy = from_corner_xy / size_xy * np.float32(image_size)
         return coords_xy, np.array([*labels, *self.polarity], np.int32)
 
 
@@ -160,28 +187,6 @@ def _check_logits(mask: LowResMask) -> None:
 
 
 @dataclass(frozen=True)
-class PlaneImage:
-    """One 2-D plane that is read later, off the GUI thread.
-
-    Attributes
-    ----------
-    key : Hashable
-        Where the plane comes from; planes with equal keys, shapes and limits are the same.
-    shape : (H, W)
-        Size in pixels.
-    read : callable
-        Gives the pixels, (H, W) or (H, W, 3), of any real dtype.
-    contrast_limits : (low, high) or None
-        What is shown black and white; None lets `session.preprocess` choose by dtype.
-    """
-
-    key: Hashable
-    shape: tuple[int, int]
-    read: Callable[[], NDArray[Any]] = field(compare=False, repr=False)
-    contrast_limits: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
 class Request:
     """One question: these prompts on this plane, for this object, by this model.
 
@@ -203,6 +208,8 @@ class Request:
         Three candidates, one mask, or (None) the model's own rule.
     model, device : str
         Name or path of the model, and "auto", "cpu", "cuda" or "mps".
+    field : FieldOfView
+        Which part of the plane fills the model's input.
     """
 
     image: PlaneImage
@@ -213,3 +220,4 @@ class Request:
     multimask: bool | None = None
     model: str = "micro"
     device: str = "auto"
+    field: FieldOfView = WHOLE

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.prompts import Request
 
 
@@ -30,6 +30,8 @@ class Prediction:
         Logit: above 0 the model believes that there is an object.
     chosen : int
         The candidate that is shown.
+    region : (y0, x0, y1, x1) or None
+        The part of the plane that the model saw, and that `low_res_masks` cover; None for all.
     weights_hash : str
         Of the model's file.
     embed_was_cached : bool
@@ -44,6 +46,7 @@ class Prediction:
     low_res_masks: NDArray[np.float32]
     object_score: float
     chosen: int = 0
+    region: Box | None = None
     weights_hash: str = ""
     embed_was_cached: bool = False
     embed_seconds: float = 0.0

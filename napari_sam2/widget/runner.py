@@ -19,7 +19,7 @@ from napari_sam2.session.results import Prediction
 from napari_sam2.widget.elsewhere import do_elsewhere
 
 if TYPE_CHECKING:
-    from napari_sam2.session.image_segmenter import LazySegmenter
+    from napari_sam2.session.lazy_segmenter import LazySegmenter
 
 _log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class LazyPredict:
         """Answer a request; see `LazySegmenter.predict`."""
         if self._segmenter is None:
             report("loading")  # torch itself takes a second or two
-            from napari_sam2.session.image_segmenter import LazySegmenter
+            from napari_sam2.session.lazy_segmenter import LazySegmenter
 
             self._segmenter = LazySegmenter()
         prediction = self._segmenter.predict(request, report)

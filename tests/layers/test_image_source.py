@@ -32,13 +32,13 @@ def test_the_plane_on_screen_is_read(source: ImageSource, image: Image) -> None:
     pixels, plane = source.read()
     assert plane.index == (2,)
     assert pixels.shape == (40, 60)
-    assert np.array_equal(pixels.read(), image.data[2])
+    assert np.array_equal(pixels.pixels(), image.data[2])
 
 
 def test_contrast_limits_are_those_of_the_layer(source: ImageSource, scaled: Image) -> None:
     scaled.contrast_limits = (0.2, 0.7)
     source.select(scaled)
-    assert source.read()[0].contrast_limits == (0.2, 0.7)
+    assert source.read()[0].view.limits == (0.2, 0.7)
 
 
 def test_colours_come_last_and_have_no_limits(source: ImageSource, viewer: ViewerModel) -> None:
@@ -48,14 +48,14 @@ def test_colours_come_last_and_have_no_limits(source: ImageSource, viewer: Viewe
     viewer.dims.set_point(1, colours.data_to_world((0, 7, 0))[1])
     plane, _ = source.read()
     assert plane.shape == (5, 60)
-    assert plane.contrast_limits is None
-    assert np.array_equal(plane.read(), colours.data[:, 7])
+    assert plane.view.limits is None
+    assert np.array_equal(plane.pixels(), colours.data[:, 7])
 
 
 def test_the_finest_level_is_read(source: ImageSource, viewer: ViewerModel) -> None:
     data = pixels((64, 64))
     source.select(viewer.add_image([data, data[::2, ::2]], multiscale=True))
-    assert np.array_equal(source.read()[0].read(), data)
+    assert np.array_equal(source.read()[0].pixels(), data)
 
 
 def test_a_lazy_plane_is_computed_by_who_reads_it(source: ImageSource, viewer: ViewerModel) -> None:
@@ -71,7 +71,7 @@ def test_a_lazy_plane_is_computed_by_who_reads_it(source: ImageSource, viewer: V
     computed.clear()
     plane, _ = source.read()
     assert computed == []
-    plane.read()
+    plane.pixels()
     assert computed == [4]
 
 

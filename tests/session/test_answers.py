@@ -12,7 +12,8 @@ from napari_sam2.session.answers import (
     last_choice_of,
 )
 from napari_sam2.session.masks import PackedMask
-from napari_sam2.session.prompts import PlaneImage, Prompts, Request
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.prompts import Prompts, Request
 from napari_sam2.session.results import Prediction
 
 SHAPE = (20, 30)
@@ -24,7 +25,7 @@ def candidates(*areas: int) -> tuple[PackedMask, ...]:
 
 
 def prediction(*areas: int) -> Prediction:
-    request = Request(PlaneImage("key", SHAPE, lambda: np.zeros(SHAPE)), PROMPTS, model="tiny")
+    request = Request(PlaneImage.of("key", np.zeros(SHAPE)), PROMPTS, model="tiny")
     scores = np.linspace(0.75, 0.5, len(areas), dtype=np.float32)
     logits = np.arange(len(areas) * 16, dtype=np.float32).reshape(-1, 4, 4) / 2
     return Prediction(request, candidates(*areas), scores, logits, 1.0, weights_hash="abc")

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +11,15 @@ import torch
 
 from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.model import Sam2
+from napari_sam2.model.outputs import MaskOutput
 from napari_sam2.session.cache import FeatureCache
-from napari_sam2.session.image_segmenter import ImageSegmenter, LazySegmenter
+from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import PackedMask
-from napari_sam2.session.prompts import LowResMask, PlaneImage, Prompts, Request
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.preprocess import to_model_input
+from napari_sam2.session.prompts import LowResMask, Prompts, Request
+from napari_sam2.session.regions import FieldOfView
+from napari_sam2.session.view import View
 from tests.session.conftest import TINY, make_tiny_model
 
 SHAPE = (60, 90)
@@ -57,7 +60,7 @@ def segmenter(tiny_model: Sam2, spy: Spy) -> ImageSegmenter:
 
 def request_for(image: np.ndarray = IMAGE, **kwargs: Any) -> Request:
     fields = {"prompts": Prompts(((20.0, 30.0),), (1,)), "model": "a", "device": "cpu"}
-    return Request(PlaneImage("key", image.shape[:2], lambda: image), **(fields | kwargs))
+    return Request(PlaneImage.of("key", image), **(fields | kwargs))
 
 
 # What comes back
@@ -94,8 +97,6 @@ def test_how_many_candidates_follows_the_models_rule_unless_told(
 
 def test_the_answer_is_the_models_own(segmenter: ImageSegmenter, tiny_model: Sam2) -> None:
     """Written out once more, without the segmenter."""
-    from napari_sam2.session.preprocess import to_model_input
-
     prediction = segmenter.segment(IMAGE, points=[(20, 30)])
     coords = torch.tensor([[[30 / 90 * 128, 20 / 60 * 128]]])
     with torch.inference_mode():
@@ -156,7 +157,7 @@ def test_the_answer_carries_its_question(segmenter: ImageSegmenter, tiny_model: 
     assert request.prompts == Prompts(((20.0, 30.0),), (1,), BOX)
     assert request.multimask is True
     assert (request.model, request.device) == (tiny_model.name, "cpu")
-    np.testing.assert_array_equal(request.image.read(), IMAGE)
+    np.testing.assert_array_equal(request.image.pixels(), IMAGE)
 
 
 def test_equal_questions_are_equal_requests(segmenter: ImageSegmenter) -> None:
@@ -192,7 +193,9 @@ def test_other_contrast_limits_are_embedded_anew(segmenter: ImageSegmenter, spy:
     """Normalisation changed and the cached embeddings no longer matched (micro-sam 1283)."""
     request = request_for()
     for limits in (None, (0.0, 100.0), (0.0, 100.0), (0.0, 200.0)):
-        segmenter.predict(replace(request, image=replace(request.image, contrast_limits=limits)))
+        segmenter.predict(
+            replace(request, image=replace(request.image, view=View.of_limits(limits)))
+        )
     assert len(spy.embedded) == 3
 
 
@@ -230,9 +233,10 @@ class Reader:
         self.image = image
         self.plane = PlaneImage(key, SHAPE, self)
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self, region: Any, _step: float) -> tuple[np.ndarray, ...]:
         self.count += 1
-        return self.image
+        y0, x0, y1, x1 = region
+        return (self.image[y0:y1, x0:x1],)
 
     def request(self, **kwargs: Any) -> Request:
         return replace(request_for(), image=replace(self.plane, **kwargs))
@@ -260,7 +264,7 @@ def test_another_place_is_read_but_equal_pixels_are_not_embedded_again(
 def test_other_contrast_limits_are_read_anew(segmenter: ImageSegmenter, spy: Spy) -> None:
     reader = Reader()
     for limits in (None, (0.0, 100.0), None, (0.0, 100.0)):
-        segmenter.predict(reader.request(contrast_limits=limits))
+        segmenter.predict(reader.request(view=View.of_limits(limits)))
     assert (reader.count, len(spy.embedded)) == (2, 2)
 
 
@@ -392,8 +396,9 @@ def test_nan_in_a_viewers_plane_is_seen_as_black(segmenter: ImageSegmenter) -> N
 
 def test_a_plane_that_changed_its_size_is_refused(segmenter: ImageSegmenter) -> None:
     request = request_for()
+    changed = replace(request.image, read=lambda *_: (IMAGE[:30],))
     with pytest.raises(PromptError, match=r"must be \(60, 90\) .* got \(30, 90\)"):
-        segmenter.predict(replace(request, image=replace(request.image, read=lambda: IMAGE[:30])))
+        segmenter.predict(replace(request, image=changed))
 
 
 def test_a_point_outside_a_request_is_refused_before_embedding(
@@ -466,134 +471,76 @@ def test_edges_are_inside(segmenter: ImageSegmenter) -> None:
     segmenter.segment(IMAGE, points=[(0, 0), (60, 90)], box=(0, 0, 60, 90))
 
 
-# One model at a time
+# A part of the plane
 
 
-class Loader:
-    """Loads tiny models, and remembers what it was asked."""
+def stub_square(model: Sam2, monkeypatch: pytest.MonkeyPatch, half: int) -> None:
+    """Let the model answer each click with a square of 2 * half low-resolution pixels."""
 
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self.before: Callable[[], None] = lambda: None
-        self.downloads: list[int] = []
+    def decode(features: Any, coords_xy: torch.Tensor, *_: Any, **kwargs: Any) -> MaskOutput:
+        x, y = (coords_xy[0, 0] / 4).tolist()
+        logits = torch.full((1, 1, LOW_RES, LOW_RES), -8.0)
+        rows, columns = torch.meshgrid(*[torch.arange(LOW_RES) + 0.5] * 2, indexing="ij")
+        logits[0, 0, ((rows - y).abs() < half) & ((columns - x).abs() < half)] = 8
+        return MaskOutput(logits, torch.full((1, 1), 0.9), torch.ones(1))
 
-    def __call__(
-        self, name: str, device: str, progress: Callable[[int, int], None] | None = None
-    ) -> Sam2:
-        self.before()
-        for done in self.downloads if progress else ():
-            progress(done, 1000)
-        self.asked.append((name, device))
-        model = make_tiny_model()
-        model.name = name
-        return model
+    monkeypatch.setattr(model, "decode", decode)
 
 
-def test_a_model_is_loaded_when_the_first_request_names_it() -> None:
-    loader, stages = Loader(), []
-    lazy = LazySegmenter(loader)
-    assert not loader.asked
-    lazy.predict(request_for(model="a"), stages.append)
-    lazy.predict(request_for(model="a"), stages.append)
-    assert loader.asked == [("a", "cpu")]
-    assert stages == ["loading", "embedding", "decoding", "decoding"]
+def test_a_region_is_read_and_seen_alone(segmenter: ImageSegmenter, spy: Spy) -> None:
+    box = (10, 20, 50, 80)
+    segmenter.segment(IMAGE, points=[(30, 50)], region=box)
+    wanted = to_model_input(IMAGE[10:50, 20:80], 128)
+    torch.testing.assert_close(spy.embedded[0][0], wanted)
+    np.testing.assert_allclose(spy.decoded[0]["coords_xy"][0], [[64, 64]])
 
 
-def test_a_download_is_told_by_the_percent() -> None:
-    loader, stages = Loader(), []
-    loader.downloads = [0, 4, 9, 10, 500, 504, 1000]
-    LazySegmenter(loader).predict(request_for(), stages.append)
-    assert stages[:5] == [
-        "loading",
-        "downloading 0 %",
-        "downloading 1 %",
-        "downloading 50 %",
-        "downloading 100 %",
-    ]
+def test_masks_of_a_region_lie_where_it_does(
+    segmenter: ImageSegmenter, tiny_model: Sam2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub_square(tiny_model, monkeypatch, half=8)  # a quarter of the region
+    prediction = segmenter.segment(IMAGE, points=[(30, 50)], region=(10, 30, 50, 70))
+    assert prediction.region == (10, 30, 50, 70)
+    assert prediction.candidates[0].shape == SHAPE
+    assert prediction.candidates[0].box == (20, 40, 40, 60)
 
 
-def test_what_the_listener_raises_ends_a_download_and_the_next_request_tries_again() -> None:
-    loader = Loader()
-    loader.downloads = [0, 500, 1000]
-    lazy = LazySegmenter(loader)
-
-    def leave_at_half(stage: str) -> None:
-        if stage == "downloading 50 %":
-            raise InterruptedError(stage)
-
-    with pytest.raises(InterruptedError):
-        lazy.predict(request_for(), leave_at_half)
-    assert loader.asked == []
-    assert lazy.predict(request_for()).masks.any()
-
-
-def test_another_model_or_device_is_loaded_anew() -> None:
-    loader = Loader()
-    lazy = LazySegmenter(loader)
-    for model, device in (("a", "cpu"), ("b", "cpu"), ("b", "auto"), ("a", "cpu")):
-        lazy.predict(request_for(model=model, device=device))
-    assert loader.asked == [("a", "cpu"), ("b", "cpu"), ("b", "auto"), ("a", "cpu")]
+def test_the_automatic_region_follows_a_small_object(
+    segmenter: ImageSegmenter, tiny_model: Sam2, spy: Spy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub_square(tiny_model, monkeypatch, half=1)
+    image = np.zeros((900, 1500), np.uint8)
+    prediction = segmenter.segment(image, points=[(400, 700)], region="auto")
+    assert prediction.region is not None
+    y0, x0, y1, x1 = prediction.region
+    assert max(y1 - y0, x1 - x0) < 900
+    assert y0 < 400 < y1
+    assert x0 < 700 < x1
+    assert len(spy.embedded) >= 1
 
 
-def test_the_old_model_is_freed_before_the_new_one_is_loaded() -> None:
-    """GPU memory not released when the model changes (OCTRON 24)."""
-    alive: list[bool] = []
-    loader = Loader()
-    models: list[weakref.ref[Sam2]] = []
-
-    def load(name: str, device: str, progress: object) -> Sam2:
-        gc.collect()
-        alive.extend(model() is not None for model in models)
-        model = loader(name, device)
-        models.append(weakref.ref(model))
-        return model
-
-    lazy = LazySegmenter(load)
-    lazy.predict(request_for(model="a"))
-    lazy.predict(request_for(model="b"))
-    assert alive == [False]
+def test_logits_go_on_in_another_region(segmenter: ImageSegmenter, spy: Spy) -> None:
+    logits = LowResMask.of(np.full((LOW_RES, LOW_RES), 5, np.float32), (0, 0, 60, 45))
+    prompts = Prompts(POINT, (1,), None, logits)
+    segmenter.predict(request_for(prompts=prompts))
+    fed = spy.decoded[-1]["logits"][0, 0].numpy()
+    assert (fed[:, : LOW_RES // 2] == 5).all()
+    assert (fed[:, LOW_RES // 2 :] == -10).all()
 
 
-def test_release_frees_the_model_and_the_next_request_loads_it() -> None:
-    loader = Loader()
-    lazy = LazySegmenter(loader)
-    lazy.release()
-    lazy.predict(request_for())
-    lazy.release()
-    lazy.predict(request_for())
-    assert len(loader.asked) == 2
+def test_a_mask_prompt_is_cut_to_the_region(segmenter: ImageSegmenter, spy: Spy) -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[:30, :45] = True
+    request = request_for(
+        prompts=Prompts(mask_prompt=PackedMask.of(mask)), field=FieldOfView("fixed", (0, 0, 60, 45))
+    )
+    segmenter.predict(request)
+    fed = spy.decoded[-1]["logits"][0, 0].numpy()
+    assert (fed[: LOW_RES // 2] == 10).all()
+    assert (fed[LOW_RES // 2 :] == -10).all()
 
 
-def test_a_failed_load_is_tried_again() -> None:
-    loader = Loader()
-    lazy = LazySegmenter(loader)
-    lazy.predict(request_for(model="a"))
-
-    def fail() -> None:
-        raise OSError("no network")
-
-    loader.before = fail
-    with pytest.raises(OSError, match="no network"):
-        lazy.predict(request_for(model="b"))
-    loader.before = lambda: None
-    assert lazy.predict(request_for(model="b")).masks.any()
-    lazy.predict(request_for(model="a"))
-    assert [name for name, _ in loader.asked] == ["a", "b", "a"]
-
-
-def test_threads_take_turns_and_load_once() -> None:
-    loader, answers = Loader(), []
-    lazy = LazySegmenter(loader)
-    together = threading.Barrier(4)
-
-    def ask() -> None:
-        together.wait()
-        answers.append(lazy.predict(request_for()))
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(loader.asked) == 1
-    assert len(answers) == 4
+@pytest.mark.parametrize("region", ["everything", (1, 2, 3), (5, 5, 5, 9), (0, 0, np.nan, 4)])
+def test_a_region_that_is_none_is_refused(segmenter: ImageSegmenter, region: Any) -> None:
+    with pytest.raises(PromptError, match="region must be 'whole', 'auto' or"):
+        segmenter.segment(IMAGE, points=POINT, region=region)

@@ -38,7 +38,7 @@ def test_a_mask_becomes_logits_between_minus_and_plus_ten() -> None:
     mask[8:16, 8:20] = True  # two coarse pixels are covered, and half of a third
     wanted = np.full((8, 8), -10.0)
     wanted[1, 1:3] = [10, 0]
-    logits = as_logits(PackedMask.of(mask), 8)
+    logits = as_logits(PackedMask.of(mask), 8, (0, 0, *mask.shape), mask.shape)
     assert logits.shape == (1, 1, 8, 8)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits[0, 0], wanted)
@@ -47,13 +47,13 @@ def test_a_mask_becomes_logits_between_minus_and_plus_ten() -> None:
 def test_an_object_smaller_than_a_coarse_pixel_is_not_lost() -> None:
     mask = np.zeros((1024, 1024), bool)
     mask[511:514, 512:514] = True  # one row in the upper coarse pixel, two in the lower one
-    logits = as_logits(PackedMask.of(mask), 16)[0, 0]
+    logits = as_logits(PackedMask.of(mask), 16, (0, 0, *mask.shape), mask.shape)[0, 0]
     np.testing.assert_allclose(logits[7:9, 8], [0, 10])
     assert (np.delete(logits.ravel(), [7 * 16 + 8, 8 * 16 + 8]) == -10).all()
 
 
 def test_an_empty_mask_says_background_everywhere() -> None:
-    assert (as_logits(PackedMask((60, 90)), 16) == -10).all()
+    assert (as_logits(PackedMask((60, 90)), 16, (0, 0, 60, 90), (60, 90)) == -10).all()
 
 
 def test_a_mask_on_a_huge_plane_costs_what_its_object_does() -> None:
@@ -68,7 +68,7 @@ def test_a_mask_on_a_huge_plane_costs_what_its_object_does() -> None:
 def test_logits_of_the_models_size_go_in_unchanged() -> None:
     logits = np.random.default_rng(0).normal(0, 9, (16, 16)).astype(np.float16)
     mask = LowResMask.of(logits.astype(np.float32))
-    np.testing.assert_array_equal(as_logits(mask, 16)[0, 0], logits)
+    np.testing.assert_array_equal(as_logits(mask, 16, (0, 0, 60, 90), (60, 90))[0, 0], logits)
 
 
 @pytest.mark.parametrize("size", [8, 32])
@@ -76,7 +76,7 @@ def test_logits_of_another_size_keep_their_place(size: int) -> None:
     """The model was switched between an answer and its correction."""
     logits = np.full((16, 16), -8, np.float32)
     logits[4:12, :8] = 8
-    resized = as_logits(LowResMask.of(logits), size)[0, 0]
+    resized = as_logits(LowResMask.of(logits), size, (0, 0, 60, 90), (60, 90))[0, 0]
     wanted = np.zeros((size, size), bool)
     wanted[size // 4 : 3 * size // 4, : size // 2] = True
     np.testing.assert_array_equal(resized > 0, wanted)

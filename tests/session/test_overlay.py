@@ -10,7 +10,8 @@ from napari_sam2.session.overlay import (
     POSITIVE_COLOUR,
     draw_overlay,
 )
-from napari_sam2.session.prompts import PlaneImage, Prompts, Request
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.prompts import Prompts, Request
 from napari_sam2.session.results import Prediction
 
 SIDE = 800  # large enough to be drawn at its own size
@@ -20,7 +21,7 @@ MASK[200:400, 300:600] = True
 
 
 def predicted(image: np.ndarray, mask: np.ndarray, prompts: Prompts = NO_PROMPTS) -> Prediction:
-    plane = PlaneImage("key", image.shape[:2], lambda: image)
+    plane = PlaneImage.of("key", image)
     return Prediction.of_masks(
         Request(plane, prompts),
         masks=mask[None],

@@ -4,13 +4,12 @@ import numpy as np
 import torch
 
 from napari_sam2.model.outputs import MaskOutput
+from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import as_prediction, no_prediction, to_candidates
-from napari_sam2.session.prompts import PlaneImage, Prompts, Request
+from napari_sam2.session.prompts import Prompts, Request
 
 SHAPE = (6, 10)
-REQUEST = Request(
-    PlaneImage("key", SHAPE, lambda: np.zeros(SHAPE)), Prompts(((1, 2),), (1,)), object_id=3
-)
+REQUEST = Request(PlaneImage.of("key", np.zeros(SHAPE)), Prompts(((1, 2),), (1,)), object_id=3)
 
 
 def output(ious: list[float], logits: torch.Tensor) -> MaskOutput:

@@ -11,16 +11,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
-from napari_sam2.session import preprocess
-from napari_sam2.session.preprocess import (
-    MEAN,
-    STD,
-    as_plane,
-    check_finite,
-    to_model_input,
-    to_unit,
-    value_range,
-)
+from napari_sam2.session import pixels as pixels_module
+from napari_sam2.session.pixels import as_plane, check_finite, to_unit, value_range
+from napari_sam2.session.preprocess import MEAN, STD, to_model_input
 
 SIZE = 32
 RNG = np.random.default_rng(0)
@@ -160,7 +153,7 @@ def test_a_plane_of_nan_is_black() -> None:
 def test_percentiles_of_a_large_plane_look_at_a_part_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(preprocess, "_PERCENTILE_SAMPLES", 1000)
+    monkeypatch.setattr(pixels_module, "_PERCENTILE_SAMPLES", 1000)
     seen = []
     percentile = np.percentile
     monkeypatch.setattr(np, "percentile", lambda a, q: seen.append(a.size) or percentile(a, q))

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 
 from napari_sam2.session.masks import PackedMask
-from napari_sam2.session.prompts import PlaneImage, Request
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 
 SHAPE = (13, 17)
-REQUEST = Request(PlaneImage("key", SHAPE, lambda: np.zeros(SHAPE)))
+REQUEST = Request(PlaneImage.of("key", np.zeros(SHAPE)))
 MASKS = np.random.default_rng(0).random((3, *SHAPE)) > 0.5
 
 

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sam2.errors import PromptError
 from napari_sam2.session.image_segmenter import ImageSegmenter
-from napari_sam2.session.prompts import NEGATIVE, POSITIVE, PlaneImage, Prompts, Request
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.prompts import NEGATIVE, POSITIVE, Prompts, Request
 from napari_sam2.session.results import Prediction
 from napari_sam2.training.data import Picture
 from napari_sam2.training.evaluate import (
@@ -66,7 +67,7 @@ class FakeSegmenter:
         self.asked.append(question)
         masks = np.stack(self._answer(question))
         ious = np.linspace(0.9, 0.5, len(masks)).astype(np.float32)
-        request = Request(PlaneImage("fake", SHAPE, lambda: np.asarray(image)), Prompts())
+        request = Request(PlaneImage.of("fake", np.asarray(image)), Prompts())
         logits = np.zeros((len(masks), 4, 4), np.float32)
         return Prediction.of_masks(request, masks, ious, logits, 1.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.objects import (
     Answer,
     AtWork,
@@ -174,7 +174,9 @@ class _Decoder:
     def _logits(self, value: object, where: str) -> LowResMask:
         fields = Fields(value, where)
         height, width = shape = fields.get("shape", _as_pair)
-        return LowResMask(shape, self._take(fields, height * width * _FLOAT16_BYTES, where))
+        region = fields.get_or("region", None, optional(_as_region))
+        logits = self._take(fields, height * width * _FLOAT16_BYTES, where)
+        return LowResMask(shape, logits, region)
 
     def _take(self, fields: Fields, size: int, where: str) -> bytes:
         start = fields.get("at", as_size)
@@ -225,6 +227,13 @@ def _as_pair(value: object, where: str) -> tuple[int, int]:
 def _as_position(value: object, where: str) -> tuple[float, float]:
     y, x = tuple_of(as_number, 2)(value, where)
     return y, x
+
+
+def _as_region(value: object, where: str) -> Box:
+    y0, x0, y1, x1 = tuple_of(as_size, 4)(value, where)
+    if not (y0 < y1 and x0 < x1):
+        raise MalformedError(f"{where} must be (y0, x0, y1, x1) with y0 < y1 and x0 < x1")
+    return y0, x0, y1, x1
 
 
 def _as_box(value: object, where: str) -> tuple[float, float, float, float]:

@@ -107,7 +107,11 @@ class _Encoder:
         return {"shape": _integers(mask.shape), "box": _integers(mask.box), "at": start}
 
     def _logits(self, mask: LowResMask) -> JSON:
-        return {"shape": _integers(mask.shape), "at": self._put(mask.logits)}
+        return {
+            "shape": _integers(mask.shape),
+            "region": None if mask.region is None else _integers(mask.region),
+            "at": self._put(mask.logits),
+        }
 
     def _put(self, content: bytes) -> int:
         start = len(self.content)

@@ -1,0 +1,94 @@
+"""Any model on any device, loaded when a request names it; only the latest is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from napari_sam2.model.sam2 import Sam2
+from napari_sam2.session.device import free_memory, load_model
+from napari_sam2.session.image_segmenter import ImageSegmenter, Report
+from napari_sam2.session.prompts import Request
+from napari_sam2.session.results import Prediction
+
+Load = Callable[[str, str, Callable[[int, int], None]], Sam2]
+"""Gives a model for a name and a device."""
+
+
+class LazySegmenter:
+    """Answers requests for any model: loads what a request names, and keeps only the latest.
+
+    Safe to call from several threads; they take turns.
+
+    Parameters
+    ----------
+    load : callable
+        Gives the model for a name and a device; told where to report bytes done and in all.
+    """
+
+    def __init__(self, load: Load = load_model) -> None:
+        self._load = load
+        self._lock = Lock()
+        self._loaded: tuple[str, str] | None = None  # name and device of the segmenter's model
+        self._segmenter: ImageSegmenter | None = None
+
+    def predict(self, request: Request, report: Report | None = None) -> Prediction:
+        """Answer a request with the model that it names, on the device that it names.
+
+        Parameters
+        ----------
+        request : Request
+            The question.
+        report : callable, optional
+            Told "loading", "embedding" and "decoding" as each begins, and each percent of a
+            download; what it raises ends the work, and a download is resumed the next time.
+
+        Raises
+        ------
+        ValueError
+            If there is no such device.
+        WeightsError
+            If the model cannot be had.
+        PromptError
+            If the plane or a prompt cannot be used.
+        Sam2Error
+            If the device has too little memory.
+        """
+        with self._lock:
+            return self._segmenter_for(request, report).predict(request, report)
+
+    def release(self) -> None:
+        """Free the model and its features; the next request loads again."""
+        with self._lock:
+            self._release()
+
+    def _segmenter_for(self, request: Request, report: Report | None) -> ImageSegmenter:
+        wanted = (request.model, request.device)
+        if self._segmenter is None or self._loaded != wanted:
+            self._release()  # first: two large models may not fit
+            if report is not None:
+                report("loading")
+            self._segmenter = ImageSegmenter(self._load(*wanted, _percent_teller(report)))
+            self._loaded = wanted
+        return self._segmenter
+
+    def _release(self) -> None:
+        if self._segmenter is None:
+            return
+        device = self._segmenter.model.device
+        self._segmenter = self._loaded = None
+        free_memory(device)
+
+
+def _percent_teller(report: Report | None) -> Callable[[int, int], None]:
+    told = -1
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        percent = 100 * done // max(total, 1)
+        if percent != told:
+            told = percent
+            if report is not None:
+                report(f"downloading {percent} %")
+
+    return tell
