@@ -81,6 +81,20 @@ def read_stack(path: Path) -> NDArray[Any]:
     return stack
 
 
+def read_planes(path: Path) -> NDArray[Any]:
+    """Read all planes of a picture: (N, H, W), or (N, H, W, C) with colours, in its own dtype.
+
+    Raises
+    ------
+    PromptError
+        If the file is not there or is no picture.
+    """
+    if not path.is_file():
+        raise PromptError(f"There is no image at {path}. Check the path.")
+    stack, colour_axes = _read(path)
+    return stack.reshape(-1, *stack.shape[stack.ndim - 2 - colour_axes :])
+
+
 def check_writable(path: Path) -> None:
     """Raise if a picture cannot go there: better before the work than after it.
 

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from napari_sam2.errors import PromptError, Sam2Error
-from napari_sam2.image_files import check_writable, read_plane, write_image
+from napari_sam2.image_files import check_writable, read_plane, read_planes, write_image
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 17), dtype=np.uint8)
@@ -76,6 +76,21 @@ def test_a_stack_of_colour_pictures(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_plane(tmp_path / "a.tif", (2,)), stack[2])
 
 
+@pytest.mark.parametrize(
+    ("shape", "in_a_row"),
+    [((5, 6), (1, 5, 6)), ((2, 4, 5, 6), (8, 5, 6)), ((5, 6, 3), (1, 5, 6, 3))],
+)
+def test_all_planes_are_read_in_a_row(
+    tmp_path: Path, shape: tuple[int, ...], in_a_row: tuple[int, ...]
+) -> None:
+    image = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    colours = "rgb" if shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric=colours)
+    planes = read_planes(tmp_path / "a.tif")
+    assert planes.shape == in_a_row
+    assert np.array_equal(planes.ravel(), image.ravel())
+
+
 def test_colours_that_are_stored_one_after_the_other(tmp_path: Path) -> None:
     tifffile.imwrite(
         tmp_path / "a.tif", np.moveaxis(RGB, -1, 0), photometric="rgb", planarconfig="separate"
@@ -119,6 +134,8 @@ def test_a_plane_of_a_single_picture(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match="There is no image"):
+        read_planes(tmp_path / "nothing.tif")
     with pytest.raises(PromptError, match=r"no image at .*nowhere\.png"):
         read_plane(tmp_path / "nowhere.png")
     with pytest.raises(PromptError, match="no image at"):
