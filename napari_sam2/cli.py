@@ -14,6 +14,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from napari_sam2.cli_evaluate import evaluate
+from napari_sam2.cli_model import load_segmenter
 from napari_sam2.cli_options import (
     Box,
     DeviceOption,
@@ -30,7 +32,6 @@ from napari_sam2.cli_output import (
     info_in_words,
     say,
     show_bytes,
-    show_count,
     versions,
 )
 from napari_sam2.errors import PromptError
@@ -38,7 +39,6 @@ from napari_sam2.image_files import check_writable, read_plane, read_stack, writ
 from napari_sam2.session.arguments import as_prompts
 
 if TYPE_CHECKING:
-    from napari_sam2.session.image_segmenter import ImageSegmenter
     from napari_sam2.session.results import Prediction
 
 _Points: TypeAlias = list[tuple[float, float]]
@@ -113,7 +113,7 @@ def segment(
         _check_outputs(image, output, overlay)
         pixels = read_plane(image, index)
         prompts = _check_prompts(point or [], box, pixels)
-        segmenter = _load_segmenter(model, device)
+        segmenter = load_segmenter(model, device)
         say(f"Segmenting {image.name} on {segmenter.model.device} ...")
         prediction = segmenter.segment(
             pixels, *prompts, multimask=True if candidate > 1 else None
@@ -214,39 +214,7 @@ def download(
         typer.echo(fetch(find_entry(name), progress=show_bytes))
 
 
-@app.command()
-def evaluate(
-    images: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder with NAME_image.png, NAME_label.png and SPLIT.txt, a list of names."
-        ),
-    ],
-    split: Annotated[str, typer.Option(help="Which list of names.")] = "val",
-    model: ModelOption = "micro",
-    device: DeviceOption = "auto",
-    objects: Annotated[
-        int | None, typer.Option(min=1, help="At most so many random objects a picture.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure a model: IoU by kind of picture, for one click, a tight box, and three clicks.
-
-    The kind is the first word of a picture's name: fluo_0001 is of the kind "fluo".
-
-    Example: napari-sam2 evaluate data/nuclei --split val --model micro
-    """
-    with exit_codes():
-        from napari_sam2.training import evaluate as evaluation
-        from napari_sam2.training.data import load_pictures
-
-        pictures = load_pictures(images, split)
-        segmenter = _load_segmenter(model, device)
-        scores = evaluation.evaluate(segmenter, pictures, objects=objects, progress=show_count)
-    if as_json:
-        typer.echo(json.dumps(evaluation.summary(scores), indent=2))
-    else:
-        typer.echo(evaluation.table(scores))
+app.command()(evaluate)
 
 
 def _check_outputs(image: Path, output: Path | None, overlay: Path | None) -> None:
@@ -271,18 +239,6 @@ def _check_prompts(points: list[Point], box: Box | None, pixels: NDArray[Any]) -
     arguments = [(p.y, p.x) for p in points], [p.polarity for p in points], box
     as_prompts(*arguments).check((plane.shape[0], plane.shape[1]))
     return arguments
-
-
-def _load_segmenter(model: str, device: str) -> ImageSegmenter:
-    from napari_sam2.session.device import choose_device, load_model
-    from napari_sam2.session.image_segmenter import ImageSegmenter
-
-    try:
-        choose_device(device)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from error
-    say(f"Loading {model} ...")
-    return ImageSegmenter(load_model(model, device, progress=show_bytes))
 
 
 def _write(

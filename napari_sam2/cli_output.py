@@ -45,11 +45,11 @@ def show_bytes(done: int, total: int) -> None:
 
 
 def show_count(done: int, total: int) -> None:
-    """Count pictures on one line of stderr; a log file gets the last line only."""
+    """Count objects on one line of stderr; a log file gets the last line only."""
     finished = done >= total
     if sys.stderr.isatty() or finished:
         end = "\n" if finished else ""
-        typer.echo(f"\r{done} of {total} pictures{end}", err=True, nl=False)
+        typer.echo(f"\r{done} of {total} objects{end}", err=True, nl=False)
 
 
 def facts_of(prediction: Prediction) -> dict[str, Any]:

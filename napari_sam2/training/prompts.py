@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
-from napari_sam2.training.evaluate import correction, most_interior
+from napari_sam2.training.annotator import correction, most_interior
 
 STEP = 2  # window pixels per mask pixel
 

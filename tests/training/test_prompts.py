@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
-from napari_sam2.training.evaluate import correction, most_interior
+from napari_sam2.training.annotator import correction, most_interior
 from napari_sam2.training.prompts import (
     STEP,
     background_clicks,
