@@ -10,7 +10,7 @@ import typer
 
 from napari_sam2 import __version__
 from napari_sam2.cli_model import load_segmenter
-from napari_sam2.cli_options import DeviceOption, ModelOption
+from napari_sam2.cli_options import DeviceOption, ModelOption, Region
 from napari_sam2.cli_output import exit_codes, say, show_count
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ def evaluate(
     ] = "val",
     model: ModelOption = "micro",
     device: DeviceOption = "auto",
+    region: Annotated[
+        Region,
+        typer.Option(
+            help="Where the model looks: auto, at a part of the picture that suits the object, as "
+            "the plugin does; or at the whole picture."
+        ),
+    ] = Region.AUTO,
     objects: Annotated[
         int, typer.Option(min=1, help="At most so many random objects of each kind of picture.")
     ] = 200,
@@ -58,7 +65,8 @@ def evaluate(
         folders = _collect(data, split, drawn)
         per_kind = None if every else objects
         try:
-            evaluation = _measure(load_segmenter(model, device), folders, per_kind, classical)
+            segmenter = load_segmenter(model, device)
+            evaluation = _measure(segmenter, folders, region, per_kind, classical)
         except KeyboardInterrupt:
             say("\nStopped. Nothing was written.")
             raise typer.Exit(_INTERRUPTED) from None
@@ -87,6 +95,7 @@ def _collect(data: Path, split: str, drawn: int) -> dict[str, list[Picture]]:
 def _measure(
     segmenter: ImageSegmenter,
     folders: dict[str, list[Picture]],
+    region: Region,
     per_kind: int | None,
     classical: bool,
 ) -> Evaluation:
@@ -97,13 +106,14 @@ def _measure(
     pictures = [picture for folder in folders.values() for picture in folder]
     targets = choose_targets(pictures, per_kind)
     say(f"Asking {segmenter.model.name} about {len(targets)} objects ...")
-    scores = evaluate(segmenter, targets, progress=show_count)
+    scores = evaluate(segmenter, targets, region.value, progress=show_count)
     by_hand = []
     if classical:
         say("Asking classical methods ...")
         by_hand = evaluate_classical(targets, progress=show_count)
     facts = {
         "weights": segmenter.model.weights_hash[:12],
+        "region": region.value,
         "objects": "all" if per_kind is None else f"at most {per_kind} random ones of each kind",
         "napari-sam2": __version__,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, NamedTuple
 
 import typer
@@ -14,6 +15,13 @@ ModelOption = Annotated[
     typer.Option(help="Name from `napari-sam2 info`, path of a checkpoint, or owner/repo:file."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class Region(str, Enum):
+    """Where the model looks; see `session.regions.FieldOfView`."""
+
+    AUTO = "auto"
+    WHOLE = "whole"
 
 
 class Point(NamedTuple):

@@ -64,7 +64,7 @@ def test_table_and_figures_are_written(folder: Path, weights: Path, tmp_path: Pa
     assert result.exit_code == 0, result.output
     assert table.read_text() == result.stdout
     told = json.loads(figures.read_text())
-    assert told["objects"] == "all"
+    assert (told["objects"], told["region"]) == ("all", "auto")
     counts = {kind: of_kind["click"]["objects"] for kind, of_kind in told["figures"].items()}
     assert counts == {"fluo": 2, "colour": 1, "all pictures": 3, "mean of kinds": 3}
     for of_kind in told["figures"].values():
@@ -78,6 +78,12 @@ def test_drawn_scenes_are_a_kind_of_their_own(folder: Path, weights: Path) -> No
     result = evaluate(folder, "--model", weights, "--objects", "1", "--drawn", "1")
     assert result.exit_code == 0, result.output
     assert " fluo | colour | shapes | all pictures | mean of kinds |" in result.stdout
+
+
+def test_the_whole_picture_can_be_asked_for(folder: Path, weights: Path) -> None:
+    result = evaluate(folder, "--model", weights, "--objects", "1", "--region", "whole")
+    assert "region: whole;" in result.stdout.splitlines()[0]
+    assert evaluate(folder, "--model", weights, "--region", "half").exit_code == 2
 
 
 def test_a_split_is_chosen(folder: Path, weights: Path) -> None:

@@ -12,7 +12,9 @@ from napari_sam2.errors import PromptError
 from napari_sam2.session.answers import choose_candidate
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import PackedMask
-from napari_sam2.session.prompts import LowResMask, PlaneImage, Prompts, Request
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.prompts import LowResMask, Prompts, Request
+from napari_sam2.session.regions import FieldOfView, Mode
 from napari_sam2.session.results import Prediction
 from napari_sam2.training.data import Picture
 from napari_sam2.training.protocols import Answered, ask_all
@@ -85,43 +87,60 @@ def _sample(targets: Sequence[Target], count: int | None, rng: np.random.Generat
 
 
 def evaluate(
-    segmenter: ImageSegmenter, targets: Sequence[Target], progress: Progress | None = None
+    segmenter: ImageSegmenter,
+    targets: Sequence[Target],
+    mode: Mode = "auto",
+    progress: Progress | None = None,
 ) -> list[Score]:
-    """Score a model on objects, under every protocol."""
+    """Score a model on objects, under every protocol.
+
+    Parameters
+    ----------
+    segmenter : ImageSegmenter
+    targets : sequence of Target
+        Those of one picture in a row, so that it is embedded once.
+    mode : str
+        Where the model looks, see `FieldOfView`: "auto" as the plugin does, or "whole".
+    progress : callable, optional
+        Told after each object.
+    """
     scores: list[Score] = []
     for done, target in enumerate(targets, start=1):
-        scores += score_target(segmenter, target)
+        scores += score_target(segmenter, target, mode)
         if progress is not None:
             progress(done, len(targets))
     return scores
 
 
-def score_target(segmenter: ImageSegmenter, target: Target) -> Iterator[Score]:
+def score_target(segmenter: ImageSegmenter, target: Target, mode: Mode = "auto") -> Iterator[Score]:
     """Score a model on one object, under every protocol."""
     truth = target.truth()
-    for answered in ask_all(Asker(segmenter, target.picture), truth, target.rng()):
+    for answered in ask_all(Asker(segmenter, target.picture, mode), truth, target.rng()):
         yield _score(target, truth, answered)
 
 
 class Asker:
     """Asks about one picture as the plugin does, for `protocols.Ask`.
 
-    A correction comes with the logits of the mask that is shown.
+    A correction comes with the logits of the mask that is shown, and begins in the region where
+    that was found. What was found of other objects is not made use of.
     """
 
-    def __init__(self, segmenter: ImageSegmenter, picture: Picture) -> None:
+    def __init__(self, segmenter: ImageSegmenter, picture: Picture, mode: Mode = "auto") -> None:
         self._segmenter = segmenter
-        shape = picture.labels.shape
-        self._image = PlaneImage(picture.name, (shape[0], shape[1]), lambda: picture.image)
+        self._image = PlaneImage.of(picture.name, picture.image)
+        self._field = FieldOfView(mode)
 
     def __call__(
         self, prompts: Prompts, *, before: Prediction | None = None, multimask: bool | None = None
     ) -> Prediction:
         """Answer prompts; with the answer before, its shown mask is corrected."""
+        field = self._field
         if before is not None:
-            logits = LowResMask.of(before.low_res_masks[before.chosen])
+            logits = LowResMask.of(before.low_res_masks[before.chosen], before.region)
             prompts = replace(prompts, mask_prompt=logits)
-        request = Request(self._image, prompts, multimask=multimask)
+            field = replace(field, near=before.region or self._image.whole)
+        request = Request(self._image, prompts, multimask=multimask, field=field)
         prediction = self._segmenter.predict(request)
         return prediction.choose(choose_candidate(prediction.candidates))
 

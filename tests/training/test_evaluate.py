@@ -11,6 +11,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.prompts import LowResMask, Prompts, Request
+from napari_sam2.session.regions import FieldOfView
 from napari_sam2.session.results import Prediction
 from napari_sam2.training.evaluate import Asker, Target, choose_targets, evaluate, score_target
 from napari_sam2.training.protocols import CLICK, PROTOCOLS, RANDOM_CLICK, single_prompts
@@ -126,9 +127,35 @@ def test_a_correction_starts_from_the_logits_of_the_mask_that_is_shown() -> None
     assert fake.asked[0].multimask is None
 
 
+def test_a_correction_begins_in_the_region_where_the_mask_was_found() -> None:
+    fake = FakeSegmenter(lambda request: [HALF])
+    ask = Asker(as_segmenter(fake), TARGET.picture)
+    first = ask(Prompts(((10.0, 10.0),), (1,)))
+    both = Prompts(((10.0, 10.0), (10.0, 20.0)), (1, 1))
+    ask(both, before=replace(first, region=(0, 0, 20, 20)))
+    ask(both, before=first)
+    assert [request.field for request in fake.asked] == [
+        FieldOfView("auto"),
+        FieldOfView("auto", near=(0, 0, 20, 20)),
+        FieldOfView("auto", near=(0, 0, *SHAPE)),
+    ]
+    moved = fake.asked[1].prompts.mask_prompt
+    assert moved == LowResMask.of(first.low_res_masks[0], (0, 0, 20, 20))
+
+
+def test_a_small_object_is_looked_at_closer_unless_the_whole_picture_is_asked_for() -> None:
+    labelled = picture()
+    labels = np.zeros((200, 300), np.int32)
+    labels[20:30, 40:50] = 1
+    large = replace(labelled, image=np.zeros((200, 300, 3), np.uint8), labels=labels)
+    segmenter, box = ImageSegmenter(make_tiny_model()), Prompts(box=(20.0, 40.0, 30.0, 50.0))
+    assert Asker(segmenter, large, "whole")(box).region is None
+    assert Asker(segmenter, large)(box).region is not None
+
+
 def test_a_picture_is_embedded_once() -> None:
     segmenter = ImageSegmenter(make_tiny_model())
-    ask = Asker(segmenter, TARGET.picture)
+    ask = Asker(segmenter, TARGET.picture, "whole")
     singles = single_prompts(TRUTH, TARGET.rng())
     predictions = [ask(prompts) for prompts in singles.values()]
     assert [p.embed_was_cached for p in predictions] == [False, True, True, True]

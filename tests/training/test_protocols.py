@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from napari_sam2.session.masks import PackedMask
-from napari_sam2.session.prompts import NEGATIVE, POSITIVE, PlaneImage, Prompts, Request
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.prompts import NEGATIVE, POSITIVE, Prompts, Request
 from napari_sam2.session.results import Prediction
 from napari_sam2.training.protocols import (
     BOX,
@@ -24,7 +25,7 @@ from tests.training.drawn import SHAPE, packed
 TRUTH = packed(6, 8, 16, 28)
 HALF = packed(6, 8, 16, 18)
 QUARTER = packed(6, 8, 16, 13)
-IMAGE = PlaneImage("fake", SHAPE, lambda: np.zeros(SHAPE))
+IMAGE = PlaneImage.of("fake", np.zeros(SHAPE))
 
 
 @dataclass(frozen=True)
