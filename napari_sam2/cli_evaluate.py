@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,17 +62,22 @@ def evaluate(
 
     Example: napari-sam2 evaluate data --split val --drawn 20 --classical --markdown table.md
     """
-    with exit_codes():
+    with exit_codes(), _stopped_by_key():
         _check_outputs(markdown, json_file)
         folders = _collect(data, split, drawn)
-        per_kind = None if every else objects
-        try:
-            segmenter = load_segmenter(model, device)
-            evaluation = _measure(segmenter, folders, region, per_kind, classical)
-        except KeyboardInterrupt:
-            say("\nStopped. Nothing was written.")
-            raise typer.Exit(_INTERRUPTED) from None
+        segmenter = load_segmenter(model, device)
+        evaluation = _measure(segmenter, folders, region, None if every else objects, classical)
         _write(evaluation, markdown, json_file)
+
+
+@contextmanager
+def _stopped_by_key() -> Iterator[None]:
+    """End at Ctrl+C with a sentence; what is written is written at the end, whole or not at all."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("\nStopped. Nothing was written.")
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _check_outputs(*paths: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -54,8 +55,8 @@ class _Column:
         """Give how much each of scores under one protocol counts."""
         if not self.each_kind_alike:
             return np.array([score.weight for score in scores])
-        kinds = [score.kind for score in scores]
-        return np.array([1 / kinds.count(kind) for kind in kinds])
+        counts = Counter(score.kind for score in scores)
+        return np.array([1 / counts[score.kind] for score in scores])
 
 
 def to_markdown(evaluation: Evaluation) -> str:
