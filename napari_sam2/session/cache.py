@@ -75,6 +75,9 @@ class FeatureCache:
     def __len__(self) -> int:
         return len(self._features)
 
+    def __contains__(self, key: FeatureKey) -> bool:
+        return key in self._features
+
     @property
     def nbytes(self) -> int:
         """Bytes that the kept features take."""

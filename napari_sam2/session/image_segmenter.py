@@ -23,6 +23,7 @@ from napari_sam2.session.cache import (
     picture_key,
 )
 from napari_sam2.session.device import memory_errors, wait_for
+from napari_sam2.session.feature_store import Features
 from napari_sam2.session.mask_prompts import as_logits
 from napari_sam2.session.masks import Box
 from napari_sam2.session.pixels import as_plane, check_finite, value_range
@@ -54,8 +55,8 @@ class ImageSegmenter:
     ----------
     model : Sam2
         On the device where it shall compute.
-    cache : FeatureCache, optional
-        Where image features are kept; a new one of the usual size by default.
+    cache : FeatureCache or FeatureStore, optional
+        Where image features are kept; in memory, up to the usual size, by default.
 
     Examples
     --------
@@ -65,9 +66,9 @@ class ImageSegmenter:
     >>> prediction.mask.sum()
     """
 
-    def __init__(self, model: Sam2, cache: FeatureCache | None = None) -> None:
+    def __init__(self, model: Sam2, cache: Features | None = None) -> None:
         self.model = model
-        self._cache = FeatureCache() if cache is None else cache
+        self._cache: Features = FeatureCache() if cache is None else cache
         self._known = KnownContents()
 
     def segment(

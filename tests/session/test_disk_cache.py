@@ -1,0 +1,274 @@
+"""Features on disk: shared, bounded, and never trusted blindly."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from napari_sam2.model.outputs import ImageFeatures
+from napari_sam2.session.cache import FeatureCache, FeatureKey
+from napari_sam2.session.disk_cache import DiskCache
+from napari_sam2.session.feature_store import FeatureStore
+
+KEY = FeatureKey("content", "weights", "float32", "cpu")
+
+
+def features(seed: int = 0) -> ImageFeatures:
+    random = torch.Generator().manual_seed(seed)
+    shapes = (1, 8, 4, 4), (1, 2, 16, 16), (1, 4, 8, 8)
+    coarse, fine, middle = (torch.randn(shape, generator=random) for shape in shapes)
+    return ImageFeatures(coarse, (fine, middle))
+
+
+def same(a: ImageFeatures | None, b: ImageFeatures) -> bool:
+    assert a is not None
+    pairs = zip(
+        (a.image_embed, *a.high_res_features), (b.image_embed, *b.high_res_features), strict=True
+    )
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def key_of(content: str) -> FeatureKey:
+    return KEY._replace(content=content)
+
+
+def only_file(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> DiskCache:
+    return DiskCache(tmp_path / "cache")
+
+
+def test_what_is_kept_comes_back_as_it_was(disk: DiskCache) -> None:
+    disk.put(KEY, features())
+    assert same(DiskCache(disk.folder).get(KEY), features())
+    assert disk.has(KEY)
+
+
+def test_what_was_not_kept_is_none(disk: DiskCache) -> None:
+    assert disk.get(KEY) is None
+    assert not disk.has(KEY)
+    assert disk.nbytes == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"content": "other"},  # pixels, channels or normalisation (micro-sam 1283, 1296, 1300)
+        {"weights": "other"},
+        {"precision": "float16"},
+    ],
+)
+def test_another_picture_model_or_precision_is_not_met(
+    disk: DiskCache, other: dict[str, str]
+) -> None:
+    disk.put(KEY, features())
+    assert disk.get(KEY._replace(**other)) is None
+
+
+def test_all_devices_share_a_file(disk: DiskCache) -> None:
+    disk.put(KEY._replace(device="cuda:1"), features())
+    assert same(disk.get(KEY), features())
+
+
+def test_half_precision_takes_half(tmp_path: Path) -> None:
+    for name, half in (("full", False), ("half", True)):
+        DiskCache(tmp_path / name, half=half).put(KEY, features())
+    full, half_ = (DiskCache(tmp_path / name) for name in ("full", "half"))
+    assert half_.nbytes < 0.7 * full.nbytes
+    read = half_.get(KEY)
+    assert read is not None
+    assert read.image_embed.dtype == torch.float32
+    torch.testing.assert_close(read.image_embed, features().image_embed, atol=2e-3, rtol=1e-3)
+
+
+def damage(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    damaged = {
+        "cut off": content[: len(content) // 2],
+        "empty": b"",
+        "another file": b"PK\x03\x04 not features",
+        "one bit": content[:-1] + bytes([content[-1] ^ 1]),
+    }
+    path.write_bytes(damaged[how])
+
+
+@pytest.mark.parametrize("how", ["cut off", "empty", "another file", "one bit"])
+def test_a_damaged_file_is_removed_and_made_again(disk: DiskCache, how: str) -> None:
+    disk.put(KEY, features())
+    damage(only_file(disk.folder), how)
+    assert disk.get(KEY) is None
+    assert not disk.has(KEY)
+    disk.put(KEY, features())
+    assert same(disk.get(KEY), features())
+
+
+def test_a_file_under_anothers_name_is_not_taken(disk: DiskCache) -> None:
+    disk.put(KEY, features())
+    right = only_file(disk.folder)
+    disk.put(key_of("other"), features(1))
+    (wrong,) = set(disk.folder.iterdir()) - {right}
+    wrong.replace(right)
+    assert disk.get(KEY) is None
+
+
+def test_the_least_recently_used_go_first(disk: DiskCache) -> None:
+    disk.put(key_of("a"), features())
+    disk.max_bytes = int(2.5 * disk.nbytes)
+    for age, name in ((300, "a"), (200, "b")):
+        disk.put(key_of(name), features())
+        os.utime(disk._path(key_of(name)), (disk.folder.stat().st_mtime - age,) * 2)
+    disk.get(key_of("a"))  # used now
+    disk.put(key_of("c"), features())
+    assert [disk.has(key_of(name)) for name in "abc"] == [True, False, True]
+
+
+def test_what_is_larger_than_the_bound_is_not_kept(disk: DiskCache) -> None:
+    disk.max_bytes = 100
+    disk.put(KEY, features())
+    assert disk.nbytes == 0
+    assert disk.trouble == ""
+
+
+def test_files_of_other_people_are_not_touched(disk: DiskCache) -> None:
+    disk.folder.mkdir()
+    theirs = [disk.folder / name for name in ("thesis.pdf", "weights.safetensors", "a.part")]
+    for path in theirs:
+        path.write_bytes(b"x" * 9999)
+        os.utime(path, (0, 0))
+    disk.max_bytes = 20_000
+    disk.put(KEY, features())
+    disk.clear()
+    assert sorted(disk.folder.iterdir()) == sorted(theirs)
+
+
+def test_what_a_process_left_unfinished_is_removed_later(disk: DiskCache) -> None:
+    disk.folder.mkdir()
+    old, new = (disk.folder / f".{n}.features.safetensors.1.part" for n in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    disk.put(KEY, features())
+    assert not old.exists()
+    assert new.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_disk_that_takes_nothing_is_one_sentence_and_no_error(
+    disk: DiskCache, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A full disk must not end the work."""
+
+    def full(path: Path, content: bytes) -> int:
+        path.touch()
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        disk.put(KEY, features())
+    assert disk.trouble.startswith("Embeddings are not kept on disk")
+    assert list(disk.folder.iterdir()) == []
+    disk.put(KEY, features())
+    assert disk.nbytes == 0, "it is not tried again at each click"
+    disk.clear()
+    disk.put(KEY, features())
+    assert disk.has(KEY)
+
+
+WRITE_AND_READ = """
+import sys
+from pathlib import Path
+from tests.session.test_disk_cache import DiskCache, features, key_of, same
+disk = DiskCache(Path(sys.argv[1]), max_bytes=60_000)
+for step in range(60):
+    name = f"{step % 7}"
+    disk.put(key_of(name), features(step % 7))
+    read = disk.get(key_of(name))
+    assert read is None or same(read, features(step % 7)), "never another's, never a half"
+assert not disk.trouble
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_folder(disk: DiskCache) -> None:
+    command = [sys.executable, "-c", WRITE_AND_READ, str(disk.folder)]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert disk.nbytes <= 2 * 60_000
+
+
+# Memory in front
+
+
+def test_memory_is_asked_first_and_disk_fills_it(disk: DiskCache) -> None:
+    store = FeatureStore(FeatureCache(), disk)
+    store.put(KEY, features())
+    store.flush()
+    later = FeatureStore(FeatureCache(), DiskCache(disk.folder))
+    assert later.has(KEY)
+    first = later.get(KEY)
+    assert same(first, features())
+    disk.clear()
+    assert later.get(KEY) is first
+
+
+def test_random_weights_leave_nothing_on_the_disk(disk: DiskCache) -> None:
+    store = FeatureStore(FeatureCache(), disk)
+    store.put(KEY._replace(weights=""), features())
+    store.flush()
+    assert disk.nbytes == 0
+
+
+def test_all_that_was_kept_is_written_though_the_disk_is_slow(
+    disk: DiskCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeatureStore(FeatureCache(max_bytes=1), disk)
+    keys = [key_of(str(i)) for i in range(20)]
+    for key in keys:
+        store.put(key, features())
+    store.flush()
+    assert all(disk.has(key) for key in keys)
+
+
+def test_a_disk_that_hangs_is_given_up_on(disk: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    from threading import Event
+
+    from napari_sam2.session import feature_store
+
+    may_write = Event()
+    monkeypatch.setattr(feature_store, "_PATIENCE", 0.01)
+    monkeypatch.setattr(disk, "put", lambda *_: may_write.wait())
+    store = FeatureStore(FeatureCache(), disk)
+    for i in range(12):
+        store.put(key_of(str(i)), features())
+    may_write.set()
+    store.flush()
+    assert store.get(key_of("11")) is not None
+
+
+def test_clearing_empties_both(disk: DiskCache) -> None:
+    store = FeatureStore(FeatureCache(), disk)
+    store.put(KEY, features())
+    store.clear()
+    assert not store.has(KEY)
+    assert disk.nbytes == 0
+
+
+def test_without_a_disk_it_is_a_memory(disk: DiskCache) -> None:
+    store: Any = FeatureStore(FeatureCache())
+    store.put(KEY, features())
+    assert store.has(KEY)
+    store.clear()
+    assert store.get(KEY) is None
