@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam2.model.outputs import ImageFeatures
+from napari_sam2.session.cache_folder import DEFAULT_MEMORY_BYTES
 from napari_sam2.session.view import View
 
-DEFAULT_CACHE_BYTES = 512 * 2**20  # 32 planes of a 1024-pixel model in float32
 _DEFAULT_KNOWN_PLANES = 4096
 
 
@@ -67,7 +67,7 @@ class FeatureCache:
         are larger than this on their own are not kept.
     """
 
-    def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+    def __init__(self, max_bytes: int = DEFAULT_MEMORY_BYTES) -> None:
         self._max_bytes = max_bytes
         self._features: OrderedDict[FeatureKey, ImageFeatures] = OrderedDict()
         self._lock = Lock()

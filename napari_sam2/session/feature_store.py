@@ -8,6 +8,7 @@ from typing import Protocol
 
 from napari_sam2.model.outputs import ImageFeatures
 from napari_sam2.session.cache import FeatureCache, FeatureKey
+from napari_sam2.session.cache_folder import CacheFolder, CacheOptions
 from napari_sam2.session.disk_cache import DiskCache
 
 _WAITING = 8  # features that may wait to be written; one of a 1024-pixel model is 16 MiB
@@ -43,6 +44,13 @@ class FeatureStore:
         self._changed = Condition()  # also the lock of what waits and of whether it is written
         self._writes = False
 
+    @classmethod
+    def of(cls, options: CacheOptions) -> FeatureStore:
+        """Make what the options ask for."""
+        folder = CacheFolder(options.path, options.max_bytes)
+        disk = DiskCache(folder, options.half) if options.on_disk else None
+        return cls(FeatureCache(options.memory_bytes), disk)
+
     def get(self, key: FeatureKey) -> ImageFeatures | None:
         """Give the features kept under `key`, or None; they count as used now."""
         features = self.memory.get(key)
@@ -56,7 +64,9 @@ class FeatureStore:
         """Keep features; on the disk a little later, or not at all if it cannot follow."""
         self.memory.put(key, features)
         disk = self.disk
-        if disk is None or disk.trouble or not key.weights:  # random weights are never met again
+        if disk is None or disk.folder.trouble:
+            return
+        if not key.weights:  # random ones are never met again
             return
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._waiting) < _WAITING, _PATIENCE):
@@ -75,7 +85,7 @@ class FeatureStore:
         self.memory.clear()
         if self.disk is not None:
             self.flush()
-            self.disk.clear()
+            self.disk.folder.clear()
 
     def flush(self) -> None:
         """Wait until what was kept so far is on the disk."""

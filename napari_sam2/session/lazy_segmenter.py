@@ -6,10 +6,14 @@ from collections.abc import Callable
 from threading import Lock
 
 from napari_sam2.model.sam2 import Sam2
+from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.device import free_memory, load_model
+from napari_sam2.session.feature_store import FeatureStore
 from napari_sam2.session.image_segmenter import ImageSegmenter, Report
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
+
+_IN_MEMORY = CacheOptions()
 
 Load = Callable[[str, str, Callable[[int, int], None]], Sam2]
 """Gives a model for a name and a device."""
@@ -24,10 +28,13 @@ class LazySegmenter:
     ----------
     load : callable
         Gives the model for a name and a device; told where to report bytes done and in all.
+    cache : CacheOptions
+        Where features are kept; those in memory go with their model.
     """
 
-    def __init__(self, load: Load = load_model) -> None:
+    def __init__(self, load: Load = load_model, cache: CacheOptions = _IN_MEMORY) -> None:
         self._load = load
+        self._cache, self._store = cache, FeatureStore.of(cache)
         self._lock = Lock()
         self._loaded: tuple[str, str] | None = None  # name and device of the segmenter's model
         self._segmenter: ImageSegmenter | None = None
@@ -57,6 +64,16 @@ class LazySegmenter:
         with self._lock:
             return self._segmenter_for(request, report).predict(request, report)
 
+    def use_cache(self, cache: CacheOptions) -> str:
+        """Keep features elsewhere from now on; gives why they are not, empty while all is well."""
+        with self._lock:
+            if cache != self._cache:
+                self._cache, self._store = cache, FeatureStore.of(cache)
+                if self._segmenter is not None:
+                    self._segmenter = ImageSegmenter(self._segmenter.model, self._store)
+            disk = self._store.disk
+            return "" if disk is None else disk.folder.trouble
+
     def release(self) -> None:
         """Free the model and its features; the next request loads again."""
         with self._lock:
@@ -68,7 +85,9 @@ class LazySegmenter:
             self._release()  # first: two large models may not fit
             if report is not None:
                 report("loading")
-            self._segmenter = ImageSegmenter(self._load(*wanted, _percent_teller(report)))
+            self._segmenter = ImageSegmenter(
+                self._load(*wanted, _percent_teller(report)), self._store
+            )
             self._loaded = wanted
         return self._segmenter
 
@@ -77,6 +96,7 @@ class LazySegmenter:
             return
         device = self._segmenter.model.device
         self._segmenter = self._loaded = None
+        self._store.memory.clear()
         free_memory(device)
 
 

@@ -14,7 +14,8 @@ import torch
 
 from napari_sam2.model.outputs import ImageFeatures
 from napari_sam2.session.cache import FeatureCache, FeatureKey
-from napari_sam2.session.disk_cache import DiskCache
+from napari_sam2.session.cache_folder import VARIABLE, CacheFolder, default_folder
+from napari_sam2.session.disk_cache import DiskCache, _name
 from napari_sam2.session.feature_store import FeatureStore
 
 KEY = FeatureKey("content", "weights", "float32", "cpu")
@@ -46,7 +47,7 @@ def only_file(folder: Path) -> Path:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> DiskCache:
-    return DiskCache(tmp_path / "cache")
+    return DiskCache(CacheFolder(tmp_path / "cache"))
 
 
 def test_what_is_kept_comes_back_as_it_was(disk: DiskCache) -> None:
@@ -58,7 +59,7 @@ def test_what_is_kept_comes_back_as_it_was(disk: DiskCache) -> None:
 def test_what_was_not_kept_is_none(disk: DiskCache) -> None:
     assert disk.get(KEY) is None
     assert not disk.has(KEY)
-    assert disk.nbytes == 0
+    assert disk.folder.nbytes == 0
 
 
 @pytest.mark.parametrize(
@@ -83,9 +84,9 @@ def test_all_devices_share_a_file(disk: DiskCache) -> None:
 
 def test_half_precision_takes_half(tmp_path: Path) -> None:
     for name, half in (("full", False), ("half", True)):
-        DiskCache(tmp_path / name, half=half).put(KEY, features())
-    full, half_ = (DiskCache(tmp_path / name) for name in ("full", "half"))
-    assert half_.nbytes < 0.7 * full.nbytes
+        DiskCache(CacheFolder(tmp_path / name), half=half).put(KEY, features())
+    full, half_ = (DiskCache(CacheFolder(tmp_path / name)) for name in ("full", "half"))
+    assert half_.folder.nbytes < 0.7 * full.folder.nbytes
     read = half_.get(KEY)
     assert read is not None
     assert read.image_embed.dtype == torch.float32
@@ -106,7 +107,7 @@ def damage(path: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["cut off", "empty", "another file", "one bit"])
 def test_a_damaged_file_is_removed_and_made_again(disk: DiskCache, how: str) -> None:
     disk.put(KEY, features())
-    damage(only_file(disk.folder), how)
+    damage(only_file(disk.folder.path), how)
     assert disk.get(KEY) is None
     assert not disk.has(KEY)
     disk.put(KEY, features())
@@ -115,46 +116,47 @@ def test_a_damaged_file_is_removed_and_made_again(disk: DiskCache, how: str) -> 
 
 def test_a_file_under_anothers_name_is_not_taken(disk: DiskCache) -> None:
     disk.put(KEY, features())
-    right = only_file(disk.folder)
+    right = only_file(disk.folder.path)
     disk.put(key_of("other"), features(1))
-    (wrong,) = set(disk.folder.iterdir()) - {right}
+    (wrong,) = set(disk.folder.path.iterdir()) - {right}
     wrong.replace(right)
     assert disk.get(KEY) is None
 
 
 def test_the_least_recently_used_go_first(disk: DiskCache) -> None:
     disk.put(key_of("a"), features())
-    disk.max_bytes = int(2.5 * disk.nbytes)
+    disk.folder.max_bytes = int(2.5 * disk.folder.nbytes)
     for age, name in ((300, "a"), (200, "b")):
         disk.put(key_of(name), features())
-        os.utime(disk._path(key_of(name)), (disk.folder.stat().st_mtime - age,) * 2)
+        then = disk.folder.path.stat().st_mtime - age
+        os.utime(disk.folder.file(_name(key_of(name))), (then, then))
     disk.get(key_of("a"))  # used now
     disk.put(key_of("c"), features())
     assert [disk.has(key_of(name)) for name in "abc"] == [True, False, True]
 
 
 def test_what_is_larger_than_the_bound_is_not_kept(disk: DiskCache) -> None:
-    disk.max_bytes = 100
+    disk.folder.max_bytes = 100
     disk.put(KEY, features())
-    assert disk.nbytes == 0
-    assert disk.trouble == ""
+    assert disk.folder.nbytes == 0
+    assert disk.folder.trouble == ""
 
 
 def test_files_of_other_people_are_not_touched(disk: DiskCache) -> None:
-    disk.folder.mkdir()
-    theirs = [disk.folder / name for name in ("thesis.pdf", "weights.safetensors", "a.part")]
+    disk.folder.path.mkdir()
+    theirs = [disk.folder.path / name for name in ("thesis.pdf", "weights.safetensors", "a.part")]
     for path in theirs:
         path.write_bytes(b"x" * 9999)
         os.utime(path, (0, 0))
-    disk.max_bytes = 20_000
+    disk.folder.max_bytes = 20_000
     disk.put(KEY, features())
-    disk.clear()
-    assert sorted(disk.folder.iterdir()) == sorted(theirs)
+    disk.folder.clear()
+    assert sorted(disk.folder.path.iterdir()) == sorted(theirs)
 
 
 def test_what_a_process_left_unfinished_is_removed_later(disk: DiskCache) -> None:
-    disk.folder.mkdir()
-    old, new = (disk.folder / f".{n}.features.safetensors.1.part" for n in ("old", "new"))
+    disk.folder.path.mkdir()
+    old, new = (disk.folder.path / f".{n}.features.safetensors.1.part" for n in ("old", "new"))
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
@@ -176,11 +178,11 @@ def test_a_disk_that_takes_nothing_is_one_sentence_and_no_error(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         disk.put(KEY, features())
-    assert disk.trouble.startswith("Embeddings are not kept on disk")
-    assert list(disk.folder.iterdir()) == []
+    assert disk.folder.trouble.startswith("Embeddings are not kept on disk")
+    assert list(disk.folder.path.iterdir()) == []
     disk.put(KEY, features())
-    assert disk.nbytes == 0, "it is not tried again at each click"
-    disk.clear()
+    assert disk.folder.nbytes == 0, "it is not tried again at each click"
+    disk.folder.clear()
     disk.put(KEY, features())
     assert disk.has(KEY)
 
@@ -188,25 +190,25 @@ def test_a_disk_that_takes_nothing_is_one_sentence_and_no_error(
 WRITE_AND_READ = """
 import sys
 from pathlib import Path
-from tests.session.test_disk_cache import DiskCache, features, key_of, same
-disk = DiskCache(Path(sys.argv[1]), max_bytes=60_000)
+from tests.session.test_disk_cache import CacheFolder, DiskCache, features, key_of, same
+disk = DiskCache(CacheFolder(Path(sys.argv[1]), max_bytes=60_000))
 for step in range(60):
     name = f"{step % 7}"
     disk.put(key_of(name), features(step % 7))
     read = disk.get(key_of(name))
     assert read is None or same(read, features(step % 7)), "never another's, never a half"
-assert not disk.trouble
+assert not disk.folder.trouble
 """
 
 
 @pytest.mark.slow
 def test_two_processes_share_a_folder(disk: DiskCache) -> None:
-    command = [sys.executable, "-c", WRITE_AND_READ, str(disk.folder)]
+    command = [sys.executable, "-c", WRITE_AND_READ, str(disk.folder.path)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
-    assert disk.nbytes <= 2 * 60_000
+    assert disk.folder.nbytes <= 2 * 60_000
 
 
 # Memory in front
@@ -220,7 +222,7 @@ def test_memory_is_asked_first_and_disk_fills_it(disk: DiskCache) -> None:
     assert later.has(KEY)
     first = later.get(KEY)
     assert same(first, features())
-    disk.clear()
+    disk.folder.clear()
     assert later.get(KEY) is first
 
 
@@ -228,7 +230,7 @@ def test_random_weights_leave_nothing_on_the_disk(disk: DiskCache) -> None:
     store = FeatureStore(FeatureCache(), disk)
     store.put(KEY._replace(weights=""), features())
     store.flush()
-    assert disk.nbytes == 0
+    assert disk.folder.nbytes == 0
 
 
 def test_all_that_was_kept_is_written_though_the_disk_is_slow(
@@ -263,7 +265,7 @@ def test_clearing_empties_both(disk: DiskCache) -> None:
     store.put(KEY, features())
     store.clear()
     assert not store.has(KEY)
-    assert disk.nbytes == 0
+    assert disk.folder.nbytes == 0
 
 
 def test_without_a_disk_it_is_a_memory(disk: DiskCache) -> None:
@@ -272,3 +274,12 @@ def test_without_a_disk_it_is_a_memory(disk: DiskCache) -> None:
     assert store.has(KEY)
     store.clear()
     assert store.get(KEY) is None
+
+
+def test_the_folder_can_be_named_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "fast disk"))
+    assert default_folder() == tmp_path / "fast disk"
+    monkeypatch.delenv(VARIABLE)
+    assert "napari-sam2" in default_folder().parts
