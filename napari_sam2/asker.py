@@ -54,12 +54,15 @@ class Asker:
         An answer that is wanted.
     failed : Signal(Exception)
         Instead of an answer that was wanted.
+    failed_aside : Signal(Exception)
+        Instead of an embedding that nobody waits for.
     stage_changed : Signal(str)
         What the worker does; "" when at rest.
     """
 
     answered = Signal(object, object)
     failed = Signal(object)
+    failed_aside = Signal(object)
     stage_changed = Signal(str)
 
     def __init__(
@@ -76,12 +79,13 @@ class Asker:
         self._running: Question | None = None
         self._is_cancelled = False  # the running one
         self._in_vain: Question | None = None  # the last one without an answer
+        self._is_aside = False  # nobody waits for the running one
         self._is_closed = False
 
     @property
     def busy(self) -> bool:
-        """Whether the worker is at work."""
-        return self._running is not None
+        """Whether the worker is at work on what somebody waits for."""
+        return self._running is not None and not self._is_aside
 
     @property
     def awaits_mask(self) -> bool:
@@ -110,6 +114,11 @@ class Asker:
         """Do not look for this question again by ourselves."""
         self._in_vain = question
 
+    def look_around(self) -> None:
+        """Start what nobody asked yet, if nothing is asked."""
+        if not self._is_closed:
+            self._start_next()
+
     def close(self) -> None:
         """Ask nothing more, and tell nothing any more."""
         self._is_closed = True
@@ -124,6 +133,8 @@ class Asker:
     def _take_on(self, question: Question) -> None:
         self._waiting.pop(question.plane, None)
         self._waiting[question.plane] = question
+        if question == self._running:
+            self._is_aside = False
         if self._running is not None and self._running.request.model != question.request.model:
             self._is_cancelled = True  # it may be a download of minutes
             self._runner.cancel()
@@ -143,7 +154,9 @@ class Asker:
 
     def _start(self, question: Question) -> None:
         self._running, self._is_cancelled = question, False
-        self.stage_changed.emit("starting")
+        self._is_aside = not question.prompts and question != self._latest
+        if not self._is_aside:
+            self.stage_changed.emit("starting")
         self._runner.run(
             partial(self._predict, question.request),
             self._on_done,
@@ -165,10 +178,12 @@ class Asker:
             else:
                 self._latest, self._in_vain = None, question  # asking again tries again
                 self.failed.emit(error)
+        elif self._is_aside and not self._is_closed:
+            self.failed_aside.emit(error)
         self._go_on()
 
     def _on_reported(self, stage: str) -> None:
-        if not self._is_closed:
+        if not self._is_closed and not self._is_aside:
             self.stage_changed.emit(stage)
 
     def _finish(self) -> Question:
@@ -183,5 +198,5 @@ class Asker:
     def _go_on(self) -> None:
         if not self._is_closed:
             self._start_next()
-            if self._running is None:
+            if not self.busy:
                 self.stage_changed.emit("")

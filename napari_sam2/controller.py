@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
+from napari_sam2.ahead import Ahead
 from napari_sam2.asker import Asker, Predict, Runner
 from napari_sam2.errors import PromptError, sentence_of
 from napari_sam2.layers.image_source import ImageSource
@@ -60,6 +62,8 @@ class Controller:
         Which candidate is shown first: "best", "largest", "smallest" or "same".
     each_shape : bool
         Whether each closed shape is an object of its own, and kept when its mask is there.
+    ahead : Ahead
+        What is embedded while nobody waits.
     changed : Signal
         The document, or the plane on screen, is another.
     answered : Signal(Prediction)
@@ -93,7 +97,9 @@ class Controller:
         self._asker = Asker(runner, predict, self._is_wanted, self._look_for_more)
         self._asker.answered.connect(self._on_answered)
         self._asker.failed.connect(self._on_failed)
+        self._asker.failed_aside.connect(self._on_failed_aside)
         self._asker.stage_changed.connect(self.stage_changed.emit)
+        self.ahead = Ahead()
         self._embedded: tuple[PlaneImage, str, str] | None = None  # with its model and device
         self._last_choice: LastChoice | None = None
         self._near: Box | None = None  # the region of the last answer
@@ -152,6 +158,7 @@ class Controller:
         self._reader = QuestionReader(self._source)
         self._commit_waits = False
         self._asker.forget()
+        self.ahead.forget()
         self._tell_changed()
 
     def close(self) -> None:
@@ -174,6 +181,14 @@ class Controller:
         """Take another model; it is asked about the prompts on screen as well."""
         self.model = model
         self._refresh(asks=self.live, again=True)
+
+    def embed_stack(self) -> None:
+        """Embed all planes along the sliders, as seen now, while nothing else is asked."""
+        plane, document = self._reader.plane, self._document
+        if plane is not None and document is not None:
+            lengths = (document.labels.shape[axis] for axis in plane.hidden_axes)
+            self.ahead.embed_stack(Plane(plane.axes, at) for at in np.ndindex(*lengths))
+            self._asker.look_around()
 
     def cycle(self, step: int = 1) -> None:
         """Show another candidate of the same answer; no model runs."""
@@ -278,6 +293,7 @@ class Controller:
 
     def _read_question(self, *, asks: bool, again: bool) -> tuple[Question | None, str]:
         image, plane = self._source.read()
+        self.ahead.look_at(plane)
         prompts, note = self._reader.read_prompts(plane, image.shape, self._how)
         work = self._reader.work_on(plane)
         answer = None if work is None else work.answer
@@ -298,13 +314,29 @@ class Controller:
         return self._reader.is_wanted(question, self._how)
 
     def _look_for_more(self) -> Question | None:
-        return self._reader.elsewhere(self._how) if self.live and not self.each_shape else None
+        more = self._reader.elsewhere(self._how) if self.live and not self.each_shape else None
+        return more or self._ask_ahead()
+
+    def _ask_ahead(self) -> Question | None:
+        """Give the next plane to embed while nobody waits."""
+        image = self._source.image
+        if self._document is None or image is None:
+            return None
+        how = self._how
+        for plane in self.ahead.planes(self._document.labels.shape):
+            pixels = self._source.read_plane(plane)
+            if self.ahead.is_new((pixels, how)):
+                return self._reader.about(plane, pixels, Prompts(), how)
+        return None
 
     # Below: answers -------------------------------------------------------------------------------
 
     def _on_answered(self, question: Question, prediction: Prediction) -> None:
         request = question.request
         self._embedded = (request.image, request.model, request.device)
+        self.ahead.is_new((request.image, self._how))  # not any more
+        if not prediction.embed_was_cached:
+            self.ahead.note_cost(prediction.embed_seconds)
         if prediction.candidates:
             self._near = prediction.region or request.image.whole
         if question.prompts and self._document is not None:
@@ -320,6 +352,11 @@ class Controller:
         self._commit_waits = False
         self.noted.emit("")
         self.failed.emit(sentence_of(error))
+
+    def _on_failed_aside(self, error: Exception) -> None:
+        if self.ahead.embeds_stack:  # the next planes would fail as well
+            self.ahead.stop()
+            self.failed.emit(sentence_of(error))
 
     def _take(self, question: Question, prediction: Prediction) -> None:
         work, answer = self._reader.work_on(question.plane), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
@@ -65,6 +66,8 @@ class SquarePredict:
         Every question.
     scores : tuple of float
         The predicted IoUs, descending.
+    embed_seconds : float
+        How long each embedding is said to have taken; 0 is not known.
     error : Exception or None
         Raised instead of an answer.
     may_answer : Event
@@ -75,6 +78,7 @@ class SquarePredict:
         self.device = "cpu (1 thread)"
         self.asked: list[Request] = []
         self.scores = (0.91, 0.8, 0.5)
+        self.embed_seconds = 0.0
         self.error: Exception | None = None
         self.may_answer = Event()
         self.may_answer.set()
@@ -87,13 +91,14 @@ class SquarePredict:
             raise self.error
         report("decoding")
         masks = _squares(request)
-        return Prediction.of_masks(
+        prediction = Prediction.of_masks(
             request=request,
             masks=masks,
             iou_predictions=np.array(self.scores[: len(masks)], np.float32),
             low_res_masks=np.zeros((len(masks), 4, 4), np.float32),
             object_score=1.0,
         )
+        return replace(prediction, embed_seconds=self.embed_seconds)
 
 
 def _squares(request: Request) -> np.ndarray:

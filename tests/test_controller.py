@@ -618,3 +618,76 @@ def test_other_data_in_the_layer_of_objects_are_taken_on(desk: Desk) -> None:
     assert document is not None
     assert document.state.objects[9].area == 4
     assert desk.controller.object_id == 10
+
+
+# Embedding while nobody waits
+
+
+def embedded_planes(desk: Desk) -> list[tuple[int, ...]]:
+    return [request.plane for request in desk.predict.asked if not request.prompts]
+
+
+def let_embedding_take(desk: Desk, seconds: float) -> None:
+    desk.predict.embed_seconds = seconds
+
+
+def test_planes_beside_the_one_on_screen_are_embedded_when_idle(desk: Desk) -> None:
+    let_embedding_take(desk, 0.1)
+    desk.show_plane(2)
+    desk.runner.finish_all()
+    assert embedded_planes(desk)[-3:] == [(3,), (1,), (4,)]
+
+
+def test_nothing_is_embedded_aside_where_that_is_slow(desk: Desk) -> None:
+    """On two cores a large model takes seconds, and a click would have to wait."""
+    let_embedding_take(desk, 2.3)
+    desk.controller.refresh()
+    desk.runner.finish_all()
+    assert len(set(embedded_planes(desk))) == 1
+
+
+def test_a_click_goes_before_what_nobody_waits_for(desk: Desk) -> None:
+    let_embedding_take(desk, 0.1)
+    desk.controller.refresh()
+    desk.runner.finish()  # the plane on screen; now one beside it
+    assert desk.runner.busy
+    assert not desk.controller.busy
+    desk.click(10, 20)
+    desk.runner.finish()
+    desk.runner.finish()
+    assert desk.count(1) == 49
+
+
+def test_a_whole_stack_is_embedded_once(desk: Desk) -> None:
+    told: list[tuple[int, int]] = []
+    desk.controller.ahead.progressed.connect(lambda done, total: told.append((done, total)))
+    desk.runner.finish_all()
+    desk.controller.embed_stack()
+    desk.runner.finish_all()
+    depth = desk.image.data.shape[0]
+    assert {plane for (plane,) in embedded_planes(desk)} == set(range(depth))
+    assert len(embedded_planes(desk)) == depth
+    assert told[-1] == (depth, depth)
+    assert not desk.controller.ahead.embeds_stack
+
+
+def test_embedding_a_stack_can_be_ended_and_gone_on_with(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.controller.embed_stack()
+    desk.runner.finish()
+    desk.controller.ahead.stop()
+    desk.runner.finish_all()
+    done = len(embedded_planes(desk))
+    assert done < desk.image.data.shape[0]
+    desk.controller.embed_stack()
+    desk.runner.finish_all()
+    assert len(embedded_planes(desk)) == desk.image.data.shape[0]
+
+
+def test_a_stack_that_cannot_be_read_is_told_once(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.predict.error = PromptError("The disk is gone.")
+    desk.controller.embed_stack()
+    desk.runner.finish_all()
+    desk.failed.assert_called_once_with("The disk is gone.")
+    assert not desk.controller.ahead.embeds_stack

@@ -21,6 +21,7 @@ from napari_sam2.session.cache import FeatureKey
 from napari_sam2.session.cache_folder import CacheFolder
 
 _FORMAT = "1"  # grows when the same picture and weights would give other features
+_HALF_LIMIT = 6e4  # what is larger is infinite in float16
 _COARSE, _FINE = "image_embed", "high_res_{}"
 
 _log = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ class DiskCache:
     ----------
     folder : CacheFolder
     half : bool
-        Keep float16: half the size, and masks that differ in single pixels.
+        Keep float16, unless values are too large for it: half the size, and masks that differ in
+        single pixels.
     """
 
     def __init__(self, folder: CacheFolder, half: bool = False) -> None:
@@ -48,14 +50,14 @@ class DiskCache:
         name = _name(key)
         try:
             features = _read(self.folder.file(name), key)
-        except FileNotFoundError:
+        except OSError:  # it is not there, or is not ours to read
             return None
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
+        except (SafetensorError, ValueError, KeyError) as error:
             _log.warning("Features in %s are removed: %s", self.folder.file(name), error)
             self.folder.remove(name)
             return None
         self.folder.note_use(name)
-        return features
+        return _moved(features, key)
 
     def put(self, key: FeatureKey, features: ImageFeatures) -> None:
         """Keep `features`, unless they are there already or the disk takes nothing."""
@@ -73,7 +75,9 @@ def _packed(key: FeatureKey, features: ImageFeatures, half: bool) -> bytes:
     tensors = {_COARSE: features.image_embed}
     for index, level in enumerate(features.high_res_features):
         tensors[_FINE.format(index)] = level
-    dtype = torch.float16 if half else features.image_embed.dtype
+    dtype = features.image_embed.dtype
+    if half and all(tensor.abs().max() < _HALF_LIMIT for tensor in tensors.values()):
+        dtype = torch.float16
     kept = {name: tensors[name].detach().to("cpu", dtype).contiguous() for name in sorted(tensors)}
     metadata = {**_described(key), "checksum": _checksum(kept.values())}
     return save(kept, metadata)
@@ -88,12 +92,22 @@ def _read(path: Path, key: FeatureKey) -> ImageFeatures:
         raise ValueError("it must be of the picture and the model that were asked for")
     if _checksum(tensors[name] for name in names) != metadata["checksum"]:
         raise ValueError("its content must fit its checksum")
-    dtype = getattr(torch, key.precision)
     # A copy: what safetensors gives is a view of the file, which may be removed.
-    moved = {name: t.to(key.device, dtype, copy=True) for name, t in tensors.items()}
-    fine = tuple(moved[name] for name in names if name != _COARSE)
-    first, second = fine
-    return ImageFeatures(moved[_COARSE], (first, second))
+    fine, middle = (tensors[_FINE.format(level)].clone() for level in range(2))
+    return ImageFeatures(tensors[_COARSE].clone(), (fine, middle))
+
+
+def _moved(features: ImageFeatures, key: FeatureKey) -> ImageFeatures | None:
+    """Bring features to their device and precision; None if there is no room."""
+    dtype = getattr(torch, key.precision)
+    try:
+        coarse, fine, middle = (
+            tensor.to(key.device, dtype)
+            for tensor in (features.image_embed, *features.high_res_features)
+        )
+    except RuntimeError:  # out of memory, which whoever embeds says
+        return None
+    return ImageFeatures(coarse, (fine, middle))
 
 
 def _described(key: FeatureKey) -> dict[str, str]:

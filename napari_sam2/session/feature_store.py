@@ -28,8 +28,8 @@ class Features(Protocol):
 class FeatureStore:
     """Looks into memory, then on the disk; keeps in both.
 
-    What goes to the disk is written by a thread of its own, which ends when all is written and
-    never keeps the interpreter from ending.
+    What goes to the disk is written by a thread of its own, which ends when all is written; a
+    program that ends waits for it.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class FeatureStore:
             self._waiting.append((disk, key, features))
             if not self._writes:
                 self._writes = True
-                Thread(target=self._write, name="napari-sam2 cache", daemon=True).start()
+                Thread(target=self._write, name="napari-sam2 cache").start()
 
     def has(self, key: FeatureKey) -> bool:
         """Tell whether there are features under `key`, without reading them."""

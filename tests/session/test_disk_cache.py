@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from napari_sam2.model.outputs import ImageFeatures
+from napari_sam2.session import disk_cache
 from napari_sam2.session.cache import FeatureCache, FeatureKey
 from napari_sam2.session.cache_folder import VARIABLE, CacheFolder, default_folder
 from napari_sam2.session.disk_cache import DiskCache, _name
@@ -209,6 +210,58 @@ def test_two_processes_share_a_folder(disk: DiskCache) -> None:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
     assert disk.folder.nbytes <= 2 * 60_000
+
+
+def test_what_may_not_be_read_is_not_removed(
+    disk: DiskCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.put(KEY, features())
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(errno.EACCES, "not yours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk_cache, "safe_open", refused)
+        assert disk.get(KEY) is None
+    assert same(disk.get(KEY), features())
+
+
+def test_features_that_do_not_fit_on_the_device_are_only_missed(
+    disk: DiskCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.put(KEY, features())
+
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "to", full)
+        assert disk.get(KEY) is None
+    assert disk.has(KEY)
+
+
+def test_what_is_too_large_for_half_precision_is_kept_in_full(tmp_path: Path) -> None:
+    large = ImageFeatures(features().image_embed * 1e6, features().high_res_features)
+    disk = DiskCache(CacheFolder(tmp_path), half=True)
+    disk.put(KEY, large)
+    assert same(disk.get(KEY), large)
+
+
+KEEP_AND_END = """
+import sys
+from pathlib import Path
+from tests.session.test_disk_cache import *
+store = FeatureStore(FeatureCache(), DiskCache(CacheFolder(Path(sys.argv[1]))))
+for i in range(8):
+    store.put(key_of(str(i)), features())
+"""
+
+
+@pytest.mark.slow
+def test_a_script_that_ends_loses_nothing(disk: DiskCache) -> None:
+    command = [sys.executable, "-c", KEEP_AND_END, str(disk.folder.path)]
+    subprocess.run(command, check=True, timeout=60)
+    assert all(disk.has(key_of(str(i))) for i in range(8))
 
 
 # Memory in front
