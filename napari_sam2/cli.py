@@ -180,11 +180,12 @@ def export(
 @app.command()
 def info(as_json: JsonOption = False) -> None:
     """Show versions, the device, and the models: which there are, which are on this computer."""
+    from napari_sam2.session.cache_folder import CacheFolder, default_folder
     from napari_sam2.session.device import choose_device, describe_device
     from napari_sam2.weights.hub import available
     from napari_sam2.weights.registry import REGISTRY
 
-    here = available()
+    here, cache = available(), CacheFolder(default_folder())
     facts: dict[str, Any] = {
         "versions": versions(),
         "device": describe_device(choose_device()),
@@ -198,6 +199,7 @@ def info(as_json: JsonOption = False) -> None:
             }
             for entry in REGISTRY.values()
         ],
+        "embeddings": {"path": str(cache.path), "bytes": cache.nbytes},
     }
     typer.echo(json.dumps(facts, indent=2) if as_json else info_in_words(facts))
 
@@ -212,6 +214,17 @@ def download(
         from napari_sam2.weights.registry import find_entry
 
         typer.echo(fetch(find_entry(name), progress=show_bytes))
+
+
+@app.command()
+def clear_cache() -> None:
+    """Remove the embeddings that the plugin keeps on disk; nothing of yours."""
+    from napari_sam2.session.cache_folder import CacheFolder, default_folder
+
+    cache = CacheFolder(default_folder())
+    freed = cache.nbytes
+    cache.clear()
+    typer.echo(f"{freed / 1e9:.2f} GB of embeddings removed from {cache.path}.")
 
 
 app.command()(evaluate)

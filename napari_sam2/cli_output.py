@@ -100,4 +100,6 @@ def info_in_words(facts: dict[str, Any]) -> str:
         size = f"{model['parameters'] / 1e6:.1f} M" if model["parameters"] else ""
         where = model["path"] or f"not on this computer (napari-sam2 download {model['name']})"
         lines.append(f"  {model['name']:<15} {size:>8}  {model['licence'] or '':<11} {where}")
+    kept = facts["embeddings"]
+    lines += ["", f"Embeddings on disk: {kept['bytes'] / 1e9:.2f} GB in {kept['path']}"]
     return "\n".join(lines)

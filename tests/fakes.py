@@ -9,6 +9,7 @@ from threading import Event
 import numpy as np
 
 from napari_sam2.asker import Report, Work
+from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 
@@ -79,9 +80,13 @@ class SquarePredict:
         self.asked: list[Request] = []
         self.scores = (0.91, 0.8, 0.5)
         self.embed_seconds = 0.0
+        self.cache, self.trouble, self.cleared = CacheOptions(), "", 0
         self.error: Exception | None = None
         self.may_answer = Event()
         self.may_answer.set()
+
+    def clear_cache(self) -> None:
+        self.cleared += 1
 
     def __call__(self, request: Request, report: Report) -> Prediction:
         self.asked.append(request)

@@ -317,6 +317,18 @@ def test_info_names_versions_device_and_models() -> None:
     assert models["tiny"]["source"] == "facebook/sam2.1-hiera-tiny"
 
 
+def test_info_and_clear_cache_tell_where_embeddings_are_and_how_large(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NAPARI_SAM2_CACHE", str(tmp_path))
+    kept = tmp_path / "a.features.safetensors"
+    kept.write_bytes(b"x" * 30_000_000)
+    assert json.loads(run("info", "--json").stdout)["embeddings"]["bytes"] == 30_000_000
+    assert f"0.03 GB in {tmp_path}" in run("info").stdout
+    assert "0.03 GB of embeddings removed" in run("clear-cache").stdout
+    assert not kept.exists()
+
+
 def test_info_in_words_tells_how_to_get_a_model() -> None:
     result = run("info")
     assert result.exit_code == 0

@@ -74,6 +74,11 @@ class LazySegmenter:
             disk = self._store.disk
             return "" if disk is None else disk.folder.trouble
 
+    def clear_cache(self) -> None:
+        """Let go of all features, those on disk too."""
+        with self._lock:
+            self._store.clear()
+
     def release(self) -> None:
         """Free the model and its features; the next request loads again."""
         with self._lock:

@@ -22,6 +22,7 @@ from napari_sam2.session.recovery import Recovery
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.widget.annotation import Annotation
+from napari_sam2.widget.cache_link import CacheLink
 from napari_sam2.widget.files import FileDialogs, Files
 from napari_sam2.widget.image_choice import ImageChoice
 from napari_sam2.widget.keys import Keys
@@ -97,6 +98,15 @@ class SegmentWidget(QWidget):
             viewer, self._source, self.controller, self.panel, self._speech.complain
         )
         self._connect()
+        self._cache = CacheLink(
+            self.panel.cache,
+            self._preferences,
+            self.controller,
+            self._predict,
+            self._jobs,
+            self._speech.say_note,
+            self._speech.complain,
+        )
         self._closing = self._collect_closing()
         self._on_image_chosen(self.panel.images.image)
 
@@ -174,6 +184,7 @@ class SegmentWidget(QWidget):
         closing.callback(self.controller.close)
         closing.callback(self._jobs.close)
         closing.callback(self._runner.close)
+        closing.callback(self._cache.close)
         # A window that is closed deletes its docks without a word; only this still comes.
         self.destroyed.connect(lambda *_: closing.close())
         return closing

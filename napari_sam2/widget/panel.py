@@ -6,6 +6,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import QFormLayout, QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sam2.session.export import FORMATS
+from napari_sam2.widget.cache_panel import CachePanel
 from napari_sam2.widget.candidates_view import CandidatesView
 from napari_sam2.widget.class_editor import ClassEditor
 from napari_sam2.widget.files_panel import FilesPanel
@@ -37,7 +38,7 @@ class Panel(QScrollArea):
     Attributes
     ----------
     images, model, banner, annotate, prompts, heading, candidates, object, status, table, classes,
-    options, files, keys
+    options, files, cache, keys
         The parts.
     groups : dict of str to FoldingGroup
         By the names that `Settings.folded` has.
@@ -54,13 +55,14 @@ class Panel(QScrollArea):
         self.heading = heading("")
         self.status = StatusLine()
         self.table, self.classes = ObjectTable(), ClassEditor()
-        self.options, self.keys = OptionsPanel(), KeysTable()
+        self.options, self.cache, self.keys = OptionsPanel(), CachePanel(), KeysTable()
         self.files = FilesPanel({name: entry.title for name, entry in FORMATS.items()})
         contents: dict[str, tuple[str, QWidget]] = {
             "objects": ("Objects", self.table),
             "classes": ("Classes", self.classes),
             "options": ("Options", self.options),
             "files": ("Files", self.files),
+            "cache": ("Ready in advance", self.cache),
             "keys": ("Keys", self.keys),
         }
         self.groups = {

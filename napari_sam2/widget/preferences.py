@@ -46,6 +46,7 @@ class Preferences:
         panel.show_keys(self.keys)
         controller.model, controller.device = panel.model.entry.name, settings.device
         panel.options.changed.connect(self._take)
+        panel.cache.changed.connect(self._take)
         panel.keys.changed.connect(self._on_keys_changed)
         panel.model.chosen.connect(self._on_model_chosen)
         for name, group in panel.groups.items():
@@ -69,6 +70,8 @@ class Preferences:
         """Let the panel, the controller and its document follow."""
         settings, controller = self.settings, self._controller
         self._panel.options.show_settings(settings)
+        self._panel.cache.show_settings(settings)
+        controller.ahead.neighbours = settings.embed_neighbours
         controller.live, controller.rule = settings.live, settings.rule
         controller.each_shape = settings.each_shape
         if controller.document is not None:

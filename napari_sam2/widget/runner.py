@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's 
 
 from napari_sam2.asker import Report, Work
 from napari_sam2.errors import Sam2Error
+from napari_sam2.session.cache_folder import CacheFolder, CacheOptions
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 from napari_sam2.widget.elsewhere import do_elsewhere
@@ -158,10 +159,15 @@ class LazyPredict:
     ----------
     device : str
         Where the last prediction was computed, for people; empty before the first.
+    cache : CacheOptions
+        Where features are kept from the next prediction on.
+    trouble : str
+        Why they are not kept on disk, one sentence; empty while all is well.
     """
 
     def __init__(self) -> None:
-        self.device = ""
+        self.device = self.trouble = ""
+        self.cache = CacheOptions()
         self._segmenter: LazySegmenter | None = None
 
     def __call__(self, request: Request, report: Report) -> Prediction:
@@ -171,9 +177,16 @@ class LazyPredict:
             from napari_sam2.session.lazy_segmenter import LazySegmenter
 
             self._segmenter = LazySegmenter()
+        self.trouble = self._segmenter.use_cache(self.cache)
         prediction = self._segmenter.predict(request, report)
         self.device = _describe(request.device)
         return prediction
+
+    def clear_cache(self) -> None:
+        """Remove all features that are kept; on a worker thread, for it may have to wait."""
+        if self._segmenter is not None:
+            self._segmenter.clear_cache()
+        CacheFolder(self.cache.path).clear()
 
 
 def _describe(device: str) -> str:

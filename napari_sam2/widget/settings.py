@@ -14,12 +14,14 @@ from typing import Any, get_args
 from qtpy.QtCore import QStandardPaths
 
 from napari_sam2.session.answers import RULES, Rule
+from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.edits import Policy
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 MAX_PIXELS = 1_000_000  # of an island that may be dropped
 MAX_SMOOTH = 50
+MAX_CACHE_GIGABYTES = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +52,12 @@ class Settings:
         Names of the groups that are closed, sorted.
     keys : mapping of str to str
         Keys that differ from the defaults, by action. Never changed in place.
+    cache_on_disk, cache_half : bool
+        Keep embeddings on disk, and in half precision there.
+    cache_gigabytes : int
+        How many, at most.
+    embed_neighbours : bool
+        Embed the planes beside the one on screen while nobody waits.
     export_folder : str
         Where the last export went; empty before the first.
     """
@@ -63,7 +71,11 @@ class Settings:
     each_shape: bool = False
     model: str = "micro"
     device: str = "auto"
-    folded: tuple[str, ...] = ("classes", "files", "keys", "options")
+    cache_on_disk: bool = True
+    cache_half: bool = False
+    cache_gigabytes: int = 4
+    embed_neighbours: bool = True
+    folded: tuple[str, ...] = ("cache", "classes", "files", "keys", "options")
     keys: Mapping[str, str] = field(default_factory=dict)
     export_folder: str = ""
 
@@ -71,6 +83,15 @@ class Settings:
     def cleanup(self) -> Cleanup:
         """What is tidied of a mask before it is kept."""
         return Cleanup(self.fill_holes, self.min_area, self.smooth)
+
+    @property
+    def cache(self) -> CacheOptions:
+        """Where embeddings are kept."""
+        return CacheOptions(
+            on_disk=self.cache_on_disk,
+            max_bytes=self.cache_gigabytes * 10**9,
+            half=self.cache_half,
+        )
 
     def with_folded(self, name: str, is_folded: bool) -> Settings:
         """Give the same settings with one group closed or open."""
@@ -191,6 +212,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "min_area": _up_to(MAX_PIXELS),
     "smooth": _up_to(MAX_SMOOTH),
     "each_shape": _flag,
+    "cache_on_disk": _flag,
+    "cache_half": _flag,
+    "cache_gigabytes": _up_to(MAX_CACHE_GIGABYTES),
+    "embed_neighbours": _flag,
     "model": _text,
     "device": _text,
     "folded": _texts,

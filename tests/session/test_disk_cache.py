@@ -115,7 +115,7 @@ def test_a_damaged_file_is_removed_and_made_again(disk: DiskCache, how: str) -> 
     assert same(disk.get(KEY), features())
 
 
-def test_a_file_under_anothers_name_is_not_taken(disk: DiskCache) -> None:
+def test_a_file_under_a_wrong_name_is_not_taken(disk: DiskCache) -> None:
     disk.put(KEY, features())
     right = only_file(disk.folder.path)
     disk.put(key_of("other"), features(1))
