@@ -106,9 +106,10 @@ class Recording:
 
     def _features(self, features: ImageFeatures, prefix: str) -> Iterator[Check]:
         fine, middle = features.high_res_features
+        image_embed = self.model.without_memory(features).image_embed
         values = {
-            "image_embed": features.image_embed,
-            "image_embed_sub": features.image_embed[:, ::4],
+            "image_embed": image_embed,
+            "image_embed_sub": image_embed[:, ::4],
             "high_res0": fine,
             "high_res0_s2": fine[..., ::2, ::2],
             "high_res0_sub": fine[..., ::4, ::4],
@@ -144,7 +145,8 @@ class Recording:
         second = to_model_input(self.arrays["image2"], self.model.config.image_size)[None]
         features = self.model.embed(torch.cat([pixels, second]))
         yield from self._compare_features(
-            "batch.image_embed_sub", features.image_embed[:, ::4, ::2, ::2]
+            "batch.image_embed_sub",
+            self.model.without_memory(features).image_embed[:, ::4, ::2, ::2],
         )
         for i, size in enumerate((self.meta["orig_hw"], self.meta["orig_hw2"])):
             coords, labels, mask = self._prompts(f"batch.{i}", tuple(size))

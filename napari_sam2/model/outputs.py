@@ -8,12 +8,13 @@ from torch import Tensor
 
 
 class ImageFeatures(NamedTuple):
-    """An embedded plane: all that the mask decoder needs of the picture.
+    """An embedded plane: all that the mask decoder and the memory need of the picture.
 
     Attributes
     ----------
     image_embed : Tensor, shape (B, C, S/16, S/16)
-        The stride-16 level, `no_mem_embed` added.
+        The stride-16 level as the neck gives it; `Sam2.without_memory` and `tracking.condition`
+        make of it what the decoder takes.
     high_res_features : tuple of Tensor, shapes (B, C/8, S/4, S/4) and (B, C/4, S/8, S/8)
         The finer levels after the decoder's `conv_s0` and `conv_s1`.
     """
@@ -64,3 +65,24 @@ class MaskOutput(NamedTuple):
     low_res_masks: Tensor
     iou_predictions: Tensor
     object_score: Tensor
+
+
+class FrameOutput(NamedTuple):
+    """The mask of an object on a frame, and what later frames may know of it.
+
+    Attributes
+    ----------
+    low_res_masks : Tensor, shape (B, 1, S/4, S/4)
+        Logits; far below 0 everywhere where there is no object.
+    iou_predictions : Tensor, shape (B,)
+        In [0, 1].
+    object_score : Tensor, shape (B,)
+        Logit: above 0 there is an object.
+    object_pointer : Tensor, shape (B, C)
+        What the object is, in one token.
+    """
+
+    low_res_masks: Tensor
+    iou_predictions: Tensor
+    object_score: Tensor
+    object_pointer: Tensor

@@ -86,12 +86,17 @@ class Sam2(nn.Module):
         """Make what the decoder takes of the neck's levels, strides 4, 8 and 16."""
         fine, middle, coarse = levels
         return ImageFeatures(
-            image_embed=coarse + self.no_mem_embed.view(1, -1, 1, 1),
+            image_embed=coarse,
             high_res_features=(
                 self.sam_mask_decoder.conv_s0(fine),
                 self.sam_mask_decoder.conv_s1(middle),
             ),
         )
+
+    def without_memory(self, features: ImageFeatures) -> ImageFeatures:
+        """Make what the decoder takes of a plane that is seen for itself: add `no_mem_embed`."""
+        seen = features.image_embed + self.no_mem_embed.view(1, -1, 1, 1)
+        return features._replace(image_embed=seen)
 
     def decode(
         self,
@@ -142,6 +147,16 @@ class Sam2(nn.Module):
         mask_logits: Tensor | None = None,
     ) -> DecoderOutput:
         """Decode all four masks, before any choice; parameters as in `decode`."""
+        return self.decode_as_is(self.without_memory(features), coords_xy, labels, mask_logits)
+
+    def decode_as_is(
+        self,
+        features: ImageFeatures,
+        coords_xy: Tensor,
+        labels: Tensor,
+        mask_logits: Tensor | None = None,
+    ) -> DecoderOutput:
+        """Decode all four masks of features to which memory, or its absence, is added already."""
         if coords_xy.shape != (*labels.shape, 2):
             raise ValueError(
                 f"coords_xy must be (B, N, 2) and labels (B, N), got {tuple(coords_xy.shape)} and "

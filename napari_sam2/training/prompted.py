@@ -51,7 +51,7 @@ class WindowDecoder:
         grid = model.sam_prompt_encoder.position_grid()
         self._grid = grid[:, :, y : y + cells, x : x + cells]
         self._model = model
-        self._features = features
+        self._features = model.without_memory(features)
         self._offset_xy = torch.tensor([float(offset[1]), float(offset[0])])
         self._cells = cells
 
