@@ -65,7 +65,7 @@ def condition(
         image.expand(len(memory), -1, -1, -1),
         memory,
         memory_pos,
-        num_pointer_tokens=parts[-1][0].shape[1] if pointers else 0,
+        parts[-1][0].shape[1] if pointers else 0,
     )
     return features._replace(image_embed=seen)
 

@@ -173,6 +173,11 @@ class ImageSegmenter:
         whole = PlaneImage.of(content_key(plane), plane, view)
         return self._embed(whole, whole.whole, 1.0, None).features
 
+    def features(self, image: PlaneImage, region: Box) -> ImageFeatures:
+        """Embed a region of a plane, or give the features that are kept of it."""
+        at = Surroundings(image.shape, self.model.config.image_size, image.levels)
+        return self._embed(image, region, at.step(region), None).features
+
     @property
     def _low_res_size(self) -> int:
         return self.model.config.image_size // _LOW_RES_STRIDE
