@@ -1,4 +1,6 @@
-"""Our image path against a recording of the reference: `python -m tests.parity FILE.npz SEED`.
+"""We against a recording of the reference: `python -m tests.parity FILE.npz SEED`.
+
+Pictures are checked here, clips in `tests.video_parity`; a file may hold either or both.
 
 A recording holds a picture, prompts and what the official code made of them, with weights that
 `fill_rule` makes from the seed. Arrays may be thinned: `_sN` keeps every Nth row and column, `_sub`
@@ -7,23 +9,19 @@ some channels, rows and columns, as the recording's notes say.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from napari_sam2.model import CONFIGS, Sam2, Sam2Config, build_sam2
 from napari_sam2.model.outputs import ImageFeatures
 from napari_sam2.session.postprocess import to_candidates
 from napari_sam2.session.preprocess import to_model_input
-from tests.configs import REDUCED
-from tests.fill_rule import digest, fill_state_dict
+from tests.recordings import Check, difference, filled_model, read
+from tests.video_parity import VideoRecording
 
 FEATURES = 1e-5  # relative to the largest value
 LOGITS = 1e-3
@@ -35,38 +33,16 @@ _INPUT_STEPS = {256: 2, 1024: 8}  # how the recordings thin the model input
 _MANY_CHANNELS = 256  # recordings of models this wide thin `dense_pe`
 
 
-@dataclass(frozen=True)
-class Check:
-    """One compared array: what it is, how far off, how far it may be."""
-
-    name: str
-    error: float
-    tolerance: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the error is within the tolerance; NaN is not."""
-        return self.error <= self.tolerance
-
-
 class Recording:
     """A recording, and a model with the same weights."""
 
     def __init__(self, path: Path, seed: int | None = None) -> None:
-        self.arrays = dict(np.load(path))
-        meta = json.loads(bytes(self.arrays.pop("meta")).decode())
+        self.arrays, meta = read(path)
         self.meta: dict[str, Any] = meta["image"] if "video" in meta else meta
         if "cases" not in self.meta:
             raise ValueError(f"{path} is not a recording of the image path: it has no cases.")
-        self.model: Sam2 = build_sam2(config_of(self.meta["model"]))
         seed = self.meta["seed"] if seed is None else seed
-        weights = fill_state_dict(self.model.state_dict(), seed=seed)
-        if digest(weights) != self.meta["weights_digest"]:
-            raise ValueError(
-                f"The recording's weights are not those of seed {seed} (it says seed "
-                f"{self.meta['seed']}). Give the seed that it was recorded with."
-            )
-        self.model.load_state_dict(weights)
+        self.model = filled_model(self.meta["model"], seed, self.meta["weights_digest"])
 
     @torch.inference_mode()
     def checks(self) -> Iterator[Check]:
@@ -204,25 +180,16 @@ class Recording:
             yield Check(name, difference(value.numpy(), self.arrays[name]), tolerance)
 
 
-def config_of(name: str) -> Sam2Config:
-    """Give the configuration that a recording names; the reduced ones are of either version."""
-    reduced = {"sam2_reduced": replace(REDUCED, version="2.0"), "sam2.1_reduced": REDUCED}
-    return reduced[name] if name in reduced else CONFIGS[name]
-
-
-def difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
-    """Give the largest absolute difference; a batch axis of 1 may be missing."""
-    if ours.size != theirs.size:
-        raise ValueError(f"Shapes {ours.shape} and {theirs.shape} do not hold the same array.")
-    return float(np.abs(ours.reshape(theirs.shape) - theirs).max(initial=0.0))
-
-
 def main() -> int:
     """Check one recording, print a line per array, and fail if any is off."""
     if len(sys.argv) != 3:
         sys.stderr.write(f"{__doc__}\n")
         return 2
-    checks = list(Recording(Path(sys.argv[1]), int(sys.argv[2])).checks())
+    path, seed = Path(sys.argv[1]), int(sys.argv[2])
+    _, meta = read(path)
+    checks = list(Recording(path, seed).checks()) if "cases" in meta.get("image", meta) else []
+    if "scenarios" in meta:
+        checks += VideoRecording(path, seed).checks()
     for check in checks:
         verdict = "ok " if check.holds else "OFF"
         sys.stdout.write(f"{verdict} {check.error:9.2e} <= {check.tolerance:7.0e}  {check.name}\n")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.parity import REDUCED, Check, Recording, config_of
+from tests.configs import REDUCED
+from tests.parity import Recording
+from tests.recordings import Check, config_of
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "sam2.1_reduced_image.npz"
 SHARED = Path(__file__).parents[3] / "shared" / "reference" / "parity"
