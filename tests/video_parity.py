@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,16 @@ POSITIONS = 1e-5
 ROUNDED_ELSEWHERE = 0.01  # share of a memory's values that are another bfloat16
 LOGITS = 1e-3  # of frames that no memory was used for
 POINTERS = 1e-4
-# Noise of 1e-7 in the features changes our own answers on 22 frames by 0.7 % of the pixels and 0.2
-# of a logit, measured with the fill rule's weights.
-CLIP_MASKS = 0.01  # share of pixels that may differ
-CLIP_LOGITS = 0.5
-CLIP_POINTERS = 0.05
-CLIP_SCORES = 0.05
+# Noise of 1e-7 in the features changes our own answers, with the weights of five seeds, by up to
+# 1 % of a frame's pixels, 0.8 of a logit of about 13, 0.05 of a pointer and 0.03 of a score. One
+# frame may be so far off; half of all frames may not.
+CLIP_MASKS = 0.03  # share of pixels that may differ
+CLIP_LOGITS = 2.0
+CLIP_POINTERS = 0.15
+CLIP_SCORES = 0.1
+MEDIAN_MASKS = 0.003
+
+WHOLE = Path(__file__).parent / "goldens" / "sam2.1_reduced_video.npz"  # has every step
 
 _NO_OBJECT = -1024.0
 _MAX_LOGIT = 32.0
@@ -60,13 +65,12 @@ class VideoRecording:
         self.seed = self.meta["seed"] if seed is None else seed
         self.scenarios: dict[str, Any] = meta["scenarios"]
         for name, steps in meta.get("steps", {}).items():
-            self.scenarios[name]["steps"] = steps
+            self.scenarios[name]["steps"] = _with_steps_between(name, steps)
 
     def checks(self) -> Iterator[Check]:
-        """Compare every array of the scenarios that begin with their prompt."""
-        for name, scenario in self.scenarios.items():
-            if scenario["steps"][0]["step"] == 0:
-                yield from self.scenario(name)
+        """Compare every array of all scenarios."""
+        for name in self.scenarios:
+            yield from self.scenario(name)
 
     def scenario(self, name: str) -> Iterator[Check]:
         """Compare every array of a scenario."""
@@ -77,10 +81,12 @@ class VideoRecording:
             for key, value in self.arrays.items()
             if key.startswith(f"{name}.")
         }
-        checks = (
+        checks = [
             *_Modules(model, frames, arrays, scenario["steps"]).checks(),
             *_Replay(model, frames, arrays, scenario, _HOLES.get(name, 0)).checks(),
-        )
+        ]
+        masks = [check.error for check in checks if ".masks" in check.name]
+        checks.append(Check("median.masks", median(masks), MEDIAN_MASKS))
         for check in checks:
             yield Check(f"{name}.{check.name}", check.error, check.tolerance)
 
@@ -221,7 +227,8 @@ class _Replay:
             self.arrays[f"{name}.{part}"].swapaxes(0, 1) for part in ("memory", "memory_pos")
         )
         memory, position = self.seen[theirs.shape[1]]
-        wrong = np.abs(memory.numpy() - theirs) > POINTERS
+        prompted = np.s_[:, : self.segmenter.model.config.feature_size**2]  # saw no memory itself
+        wrong = np.abs(memory.numpy()[prompted] - theirs[prompted]) > POINTERS
         yield Check(f"{name}.memory", float(wrong.mean()), ROUNDED_ELSEWHERE)
         error = difference(position.numpy(), their_position)
         yield Check(f"{name}.memory_pos", error, POSITIONS)
@@ -314,6 +321,17 @@ class _Replay:
             )
             logits = torch.where(is_highest, logits, logits.clamp(max=-10.0))
         return logits
+
+
+def _with_steps_between(name: str, steps: list[Step]) -> list[Step]:
+    """Add what a thinned recording left out: what was prompted, not what was answered."""
+    _, meta = read(WHOLE)
+    left_out = {
+        step["step"]: {**step, "object_score_logits": []}
+        for step in meta["scenarios"][name]["steps"]
+        if step["step"] < steps[-1]["step"]
+    }
+    return list({**left_out, **{step["step"]: step for step in steps}}.values())
 
 
 def _runs(steps: list[Step]) -> Iterator[list[Step]]:
