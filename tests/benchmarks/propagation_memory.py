@@ -74,7 +74,7 @@ def main() -> None:
         return
     lines = ["| frames | peak memory of the process, MiB |", "| --- | --- |"]
     for length in options.lengths:
-        command = [sys.executable, "-m", __spec__.name, "--peak", str(length)]
+        command = [sys.executable, "-m", __spec__.name, "--peak", str(length), "--threads", "1"]
         peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         lines.append(f"| {length} | {peak / 2**20:.0f} |")
     lines += ["", f"micro, torch {torch.__version__}, {options.threads} threads"]
