@@ -37,7 +37,7 @@ class Sam2(nn.Module):
     name, weights_hash : str
         Which weights these are; empty for random ones.
     has_memory : bool
-        Whether the memory's weights came with the checkpoint: without them there is no propagation.
+        Whether the memory's weights came with the checkpoint: objects can be followed by it.
     """
 
     def __init__(self, config: Sam2Config) -> None:

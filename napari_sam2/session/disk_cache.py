@@ -20,7 +20,7 @@ from napari_sam2.model.outputs import ImageFeatures
 from napari_sam2.session.cache import FeatureKey
 from napari_sam2.session.cache_folder import CacheFolder
 
-_FORMAT = "1"  # grows when the same picture and weights would give other features
+_FORMAT = "2"  # grows when the same picture and weights would give other features
 _HALF_LIMIT = 6e4  # what is larger is infinite in float16
 _COARSE, _FINE = "image_embed", "high_res_{}"
 
