@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
 from napari_sam2.errors import PromptError
 from napari_sam2.training.shapes import draw_scene
 
-KIND_WEIGHTS = {"fluo": 0.38, "colour": 0.30, "bright": 0.04, "shapes": 0.28}
+DRAWN = "shapes"
+KIND_WEIGHTS = {"fluo": 0.33, "colour": 0.28, "bright": 0.06, "shapes": 0.33}
 _SCALES = (0.6, 2.6)  # of the window, around "the whole picture fills the model input"
-_BY_OBJECT = 0.5  # share of windows whose scale gives the object in their middle a chosen size
-_SIZES = (14.0, 170.0)  # the square root of that object's area, in window pixels
+_BY_OBJECT = 0.7  # share of windows whose scale gives the object in their middle a chosen size
+_SIZES = (20.0, 190.0)  # the square root of that object's area, in window pixels
 _MAX_SCALE = 8.0
 _STRETCH = 0.35  # at most, of one axis up and the other down, as the exponent of e
-_WHOLE = 0.4  # share of whole pictures, once whole canvases are trained
+_WHOLE = 0.3  # share of whole pictures, once whole canvases are trained
 _AS_IT_IS = 0.2  # share of windows that keep their colours
+_MAX_MEMBERS = 8  # of a group; more is a tissue
 _ANTIALIAS = 1.5  # shrink by pooling first where a window pixel covers more picture pixels
 
 
@@ -40,12 +44,21 @@ class Picture:
     image : uint8, shape (H, W, 3)
     labels : int32, shape (H, W)
         0 background, one integer per object.
+    parts : int32, shape (H, W), or None
+        Such as nuclei in cells, one integer each.
     """
 
     name: str
     kind: str
     image: NDArray[np.uint8]
     labels: NDArray[np.int32]
+    parts: NDArray[np.int32] | None = None
+
+    @cached_property
+    def planes(self) -> NDArray[np.int32]:
+        """Objects, parts and groups of touching objects, (3, H, W)."""
+        parts = np.zeros_like(self.labels) if self.parts is None else self.parts
+        return np.stack([self.labels, parts, touching_groups(self.labels)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +71,13 @@ class Windows:
         RGB in [0, 1].
     labels : Tensor, shape (B, S, S), int64
         0 background.
+    others : Tensor, shape (B, 2, S, S), int64, or None
+        Parts of objects, and groups of them; 0 where there is none.
     """
 
     pixels: Tensor
     labels: Tensor
+    others: Tensor | None = None
 
 
 def load_pictures(folder: Path, split: str) -> list[Picture]:
@@ -105,7 +121,26 @@ def load_picture(folder: Path, name: str) -> Picture:
 def draw_pictures(count: int, seed: int, side: int = 384) -> list[Picture]:
     """Draw scenes of random shapes, as pictures of the kind "shapes"."""
     rng = np.random.default_rng(seed)
-    return [Picture(f"shapes_{i:04d}", "shapes", *draw_scene(rng, side)) for i in range(count)]
+    return [draw_picture(rng, f"{DRAWN}_{i:04d}", side) for i in range(count)]
+
+
+def draw_picture(rng: np.random.Generator, name: str, side: int = 384) -> Picture:
+    """Draw one scene of random shapes, some of them with parts."""
+    image, labels, parts = draw_scene(rng, side)
+    return Picture(name, DRAWN, image, labels, parts)
+
+
+def touching_groups(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give groups of a few objects (H, W) that touch or nearly do, one integer each."""
+    near = ndimage.binary_dilation(labels > 0, np.ones((3, 3)))
+    groups, count = ndimage.label(near)
+    groups[labels == 0] = 0
+    pairs = np.unique(np.stack([groups[labels > 0], labels[labels > 0]]), axis=1)
+    members = np.bincount(pairs[0], minlength=count + 1)
+    kept: NDArray[np.int32] = np.where(
+        (members >= 2) & (members <= _MAX_MEMBERS), np.arange(count + 1), 0
+    )[groups].astype(np.int32)
+    return kept
 
 
 def windows(
@@ -117,6 +152,7 @@ def windows(
     canvas: int,
     fresh: int,
     pool: int = 240,
+    new_scenes: float = 0.0,
 ) -> Iterator[Windows]:
     """Give batches of random windows without end, from a pool that is renewed bit by bit.
 
@@ -133,9 +169,16 @@ def windows(
         mirrored or turned anew.
     pool : int
         Windows kept.
+    new_scenes : float
+        Drawn scenes that are replaced by new ones, per batch.
     """
+    pictures = list(pictures)
+    drawn = [i for i, picture in enumerate(pictures) if picture.kind == DRAWN]
     kept = [_draw(pictures, rng, side, canvas) for _ in range(batch)]
     while True:
+        if drawn and rng.random() < new_scenes:
+            index = rng.choice(drawn)
+            pictures[index] = draw_picture(rng, pictures[index].name)
         for _ in range(fresh):
             new = _draw(pictures, rng, side, canvas)
             if len(kept) < pool:
@@ -143,7 +186,8 @@ def windows(
             else:
                 kept[rng.integers(pool)] = new
         pairs = [_mirror(kept[i], rng) for i in rng.integers(len(kept), size=batch)]
-        yield Windows(torch.stack([p for p, _ in pairs]), torch.stack([m for _, m in pairs]))
+        planes = torch.stack([planes for _, planes in pairs])
+        yield Windows(torch.stack([p for p, _ in pairs]), planes[:, 0], planes[:, 1:])
 
 
 def _draw(
@@ -166,18 +210,28 @@ def _mirror(window: tuple[Tensor, Tensor], rng: np.random.Generator) -> tuple[Te
 
 
 def whole_picture(picture: Picture, rng: np.random.Generator, side: int) -> tuple[Tensor, Tensor]:
-    """Squeeze a whole picture into the square, as a session does, and recolour it."""
+    """Squeeze a whole picture into the square, as a session does, and recolour it.
+
+    Returns
+    -------
+    pixels : Tensor, shape (3, S, S)
+    planes : Tensor, shape (3, S, S), int64
+        Objects, parts and groups.
+    """
     image = torch.from_numpy(picture.image.copy()).permute(2, 0, 1)[None].float() / 255
     pixels = F.interpolate(image, (side, side), mode="bilinear", antialias=True)[0]
-    labels = torch.from_numpy(picture.labels)[None, None].float()
-    squeezed = F.interpolate(labels, (side, side), mode="nearest-exact")[0, 0]
+    planes = torch.from_numpy(picture.planes)[None].float()
+    squeezed = F.interpolate(planes, (side, side), mode="nearest-exact")[0]
     return recolour(pixels.clamp(0, 1), rng), squeezed.long()
 
 
 def random_window(
     picture: Picture, rng: np.random.Generator, side: int, canvas: int
 ) -> tuple[Tensor, Tensor]:
-    """Cut one window, turned, mirrored, scaled and recoloured, round a random object."""
+    """Cut one window, turned, mirrored, scaled and recoloured, round a random object.
+
+    Returns as `whole_picture` does.
+    """
     centre, area = _object(picture, rng)
     zoom = canvas / np.sqrt(picture.labels.size) * np.exp(rng.uniform(*np.log(_SCALES)))
     if rng.random() < _BY_OBJECT:
@@ -185,8 +239,8 @@ def random_window(
         zoom = min(wanted, _MAX_SCALE * canvas / np.sqrt(picture.labels.size))
     elif picture.kind == "bright":  # its nuclei are a few pixels wide on the whole canvas
         zoom *= rng.uniform(1, 4)
-    pixels, labels = _warp(picture, rng, side, zoom, centre)
-    return recolour(pixels, rng), labels
+    pixels, planes = _warp(picture, rng, side, zoom, centre)
+    return recolour(pixels, rng), planes
 
 
 def _object(picture: Picture, rng: np.random.Generator) -> tuple[NDArray[np.float64], int]:
@@ -212,19 +266,19 @@ def _warp(
     centre = centre + matrix @ (rng.uniform(-0.4, 0.4, 2) * side)
 
     reach = side / zoom * 0.71 * max(stretch, 1 / stretch) + 4
-    image, labels, centre = _cut(picture, centre, reach)
+    image, planes, centre = _cut(picture, centre, reach)
     offsets = np.arange(side) - (side - 1) / 2
     offsets_yx = np.stack(np.meshgrid(offsets, offsets, indexing="ij"), -1)
     # Beyond the picture there is no object: a mirrored one would share its label with the real one.
-    grid = _as_grid(offsets_yx @ matrix.T + centre, labels.shape)
-    warped = F.grid_sample(labels.float()[None, None], grid, "nearest", "zeros", False)
+    grid = _as_grid(offsets_yx @ matrix.T + centre, planes.shape[1:])
+    warped = F.grid_sample(planes.float()[None], grid, "nearest", "zeros", False)
     while abs(np.linalg.det(matrix)) > _ANTIALIAS**2 and min(image.shape[1:]) > 8:
         image = F.avg_pool2d(image[None], 2)[0]
         matrix, centre = matrix / 2, centre / 2 - 0.25
     grid = _as_grid(offsets_yx @ matrix.T + centre, image.shape[1:])
     padding = "border" if rng.random() < 0.5 else "zeros"
     pixels = F.grid_sample(image[None], grid, "bilinear", padding, align_corners=False)[0]
-    return pixels.clamp(0, 1), warped[0, 0].round().long()
+    return pixels.clamp(0, 1), warped[0].round().long()
 
 
 def _as_grid(source: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
@@ -243,7 +297,8 @@ def _cut(
     high = np.minimum(np.maximum(high, low + 16), picture.labels.shape)
     part = np.s_[low[0] : high[0], low[1] : high[1]]
     image = torch.from_numpy(picture.image[part].copy()).permute(2, 0, 1).float() / 255
-    return image, torch.from_numpy(picture.labels[part].copy()), centre - low
+    planes = picture.planes[:, low[0] : high[0], low[1] : high[1]]
+    return image, torch.from_numpy(planes.copy()), centre - low
 
 
 def recolour(pixels: Tensor, rng: np.random.Generator) -> Tensor:

@@ -12,18 +12,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_sam2.model.outputs import DecoderOutput
+from napari_sam2.training.levels import Levels
 
 _AREA_FLOOR = 8.0  # low-res pixels; keeps the tiniest objects from ruling the loss
 _OTHERS = 0.4  # what the two candidates that are not best contribute
 _IOU_WEIGHT = 6.0
 _OBJECT_WEIGHT = 0.2
+_ORDER_WEIGHT = 0.05
 _AUX_WIDTH = 48
 _EMBEDDING = 16
 _PIXELS = 192  # compared with each other, per picture
 
 
-def decoder_loss(output: DecoderOutput, target: Tensor, background: float = 1.0) -> Tensor:
+def decoder_loss(
+    output: DecoderOutput,
+    target: Tensor,
+    background: float = 1.0,
+    levels: Levels | None = None,
+) -> Tensor:
     """Score all four masks: the single one, the best of the three candidates, and their IoUs.
+
+    Where a click may mean more than one thing, each candidate has its own truth instead: part,
+    object, group. Everywhere the candidates are asked to grow in this order, weakly.
 
     Parameters
     ----------
@@ -33,13 +43,30 @@ def decoder_loss(output: DecoderOutput, target: Tensor, background: float = 1.0)
         How much of each low-resolution pixel the object covers.
     background : float
         Weight of the pixels outside, see `mask_loss`.
+    levels : Levels, optional
+        What a single click may mean.
     """
     per_mask = mask_loss(output.low_res_masks, target[:, None], background)  # (N, 4)
     single, candidates = per_mask[:, 0], per_mask[:, 1:]
-    masks = single + candidates.amin(1) + _OTHERS * candidates.mean(1)
+    best = candidates.amin(1) + _OTHERS * candidates.mean(1)
+    if levels is not None:
+        best = best + _ORDER_WEIGHT * _disorder(output.low_res_masks[:, 1:])
+        rows = (levels.known.sum(1) > 1).nonzero()[:, 0]
+        if len(rows):
+            known = levels.known[rows].float()
+            own = mask_loss(output.low_res_masks[rows, 1:], levels.targets[rows], background)
+            own = (own * known).sum(1) / known.sum(1) * (1 + _OTHERS)
+            best = best.index_put((rows,), own)
+    masks = single + best
     truth = iou(output.low_res_masks > 0, target[:, None] > 0.5)
     ious = F.mse_loss(output.iou_predictions, truth)
     return masks.mean() + _IOU_WEIGHT * ious
+
+
+def _disorder(logits: Tensor) -> Tensor:
+    """Tell how much larger candidates (N, 3, h, w) are than those behind them, (N,)."""
+    size = (logits.sigmoid().sum((-2, -1)) + _AREA_FLOOR).log()
+    return F.relu(size[:, :-1] - size[:, 1:]).sum(1)
 
 
 def object_loss(object_score: Tensor, present: Tensor) -> Tensor:
@@ -91,13 +118,13 @@ class DenseHead(nn.Module):
         x = middle + F.interpolate(coarse, scale_factor=2.0, mode="bilinear")
         x = fine + F.interpolate(x, scale_factor=2.0, mode="bilinear")
         x = F.gelu(x)
-        logits = self.out(x)  # (B, 4, S/4, S/4)
+        logits = self.out(x).float()  # (B, 4, S/4, S/4)
         foreground, edge, offset, inside = _dense_targets(labels)
         shapes = F.binary_cross_entropy_with_logits(logits[:, 0], foreground)
         edges = F.binary_cross_entropy_with_logits(logits[:, 1], edge)
         miss = (logits[:, 2:] - offset).abs().sum(1)
         centres = (miss * inside).sum() / inside.sum().clamp(min=1)
-        sameness = self._sameness(self.embedding(x), labels[:, 1::4, 1::4])
+        sameness = self._sameness(self.embedding(x).float(), labels[:, 1::4, 1::4])
         total: Tensor = shapes + edges + centres + sameness
         return total
 

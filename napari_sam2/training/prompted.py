@@ -17,12 +17,16 @@ from napari_sam2.model import Sam2
 from napari_sam2.model.mask_decoder import single_mask
 from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
 from napari_sam2.training import prompts
+from napari_sam2.training.levels import GROUP, OBJECT, PART, in_order, levels_at
 from napari_sam2.training.losses import decoder_loss, iou, object_loss
 
 _GRID = 16  # model pixels per cell of the decoder's grid
 _MIN_AREA = 64  # pixels; smaller objects are not asked for
 _MAX_LOGIT = 32.0
-_BOXES = 0.6  # share of the objects that begin with a box
+_BOXES = 0.5  # share of the objects that begin with a box
+_OUTLINES = 0.1  # share of those that are outlined by hand; the others are clicked
+_BADLY = (0.0, 0.06)  # how badly, see `prompts.draw_badly`
+_PARTS, _GROUPS = 0.12, 0.1  # shares of what is asked for, where there are any
 _TIGHT = 0.5  # share of the boxes that are tight
 _BOX_JITTER = 0.1  # of the other boxes' size, at most
 _AS_EVALUATED = 0.5  # share of clicks at the most interior pixel, of the object or of the error
@@ -71,7 +75,7 @@ class WindowDecoder:
             encoder.encode_points(coords_xy + self._offset_xy, labels),
             dense,
         )
-        return output
+        return DecoderOutput(*(part.float() for part in output))
 
 
 class Objects(NamedTuple):
@@ -99,9 +103,13 @@ class Objects(NamedTuple):
 
 
 def prompted_loss(
-    decode: WindowDecoder, labels: Tensor, count: int, background: float
+    decode: WindowDecoder,
+    labels: Tensor,
+    count: int,
+    background: float,
+    others: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Prompt `count` objects by a click or a box, and correct each once or twice.
+    """Prompt `count` objects by a click or a box, and correct each once or twice; outline some.
 
     Parameters
     ----------
@@ -112,36 +120,57 @@ def prompted_loss(
         Objects in all.
     background : float
         See `losses.mask_loss`.
+    others : Tensor, shape (B, 2, S, S), integer, optional
+        Parts of objects and groups of them, 0 where there is none.
 
     Returns
     -------
     loss : Tensor
     scores : dict
         Mean IoU of the mask that a session would show after a click and a box, and after their
-        corrections; empty if there are no objects.
+        corrections; with outlines, of the outline and of the answer to it. Empty if there are no
+        objects.
     """
-    objects = choose_objects(labels, count)
-    if len(objects.images) < 2:
+    planes = in_order(labels, others)
+    objects = choose_objects(planes, count)
+    total = len(objects.images)
+    if total < 2:
         return torch.zeros((), requires_grad=True), {}
-    clicks = max(1, round(len(objects.images) * (1 - _BOXES)))
-    by_click, click = _click_loss(decode, objects.part(slice(0, clicks)), labels, background)
-    by_box, box = _box_loss(decode, objects.part(slice(clicks, None)), background)
-    share = clicks / len(objects.images)
-    return (share * by_click + (1 - share) * by_box) / 2, {**click, **box}
+    outlines = round(total * _OUTLINES)
+    clicks = max(1, round(total * (1 - _BOXES)) - outlines)
+    parts = (slice(0, clicks), slice(clicks, total - outlines), slice(total - outlines, total))
+    by_click, click = _click_loss(decode, objects.part(parts[0]), planes, background)
+    by_box, scores = _box_loss(decode, objects.part(parts[1]), background)
+    loss = (clicks * by_click + (total - outlines - clicks) * by_box) / 2
+    if outlines:
+        by_outline, outline = _outline_loss(decode, objects.part(parts[2]), background)
+        loss, scores = loss + outlines * by_outline, {**scores, **outline}
+    return loss / total, {**click, **scores}
 
 
-def choose_objects(labels: Tensor, count: int) -> Objects:
-    """Pick about `count` objects, evenly over windows of labels (B, S, S), in random order."""
-    images, planes = [], []
-    share = -(-count // len(labels))
-    for index, plane in enumerate(labels):
-        areas = torch.bincount(plane.flatten())
-        areas[0] = 0
-        ids = (areas >= _MIN_AREA).nonzero()[:, 0]
-        ids = ids[torch.randperm(len(ids))[:share]]
-        planes.append(plane[None] == ids[:, None, None])
-        images.append(torch.full((len(ids),), index))
-    full = torch.cat(planes)
+def choose_objects(planes: Tensor, count: int) -> Objects:
+    """Pick about `count` objects, evenly over windows, in random order.
+
+    Parameters
+    ----------
+    planes : Tensor, shape (B, 3, S, S), integer
+        Parts, objects and groups; a few of the first and the last are picked as well.
+    count : int
+    """
+    images, chosen = [], []
+    share = -(-count // len(planes))
+    for index, levels in enumerate(planes):
+        wanted = 0
+        for level, part in ((PART, _PARTS), (GROUP, _GROUPS), (OBJECT, 1.0)):
+            most = share - wanted if level == OBJECT else int(part * share + torch.rand(()))
+            areas = torch.bincount(levels[level].flatten())
+            areas[0] = 0
+            ids = (areas >= _MIN_AREA).nonzero()[:, 0]
+            ids = ids[torch.randperm(len(ids))[:most]]
+            wanted += len(ids)
+            chosen.append(levels[level] == ids[:, None, None])
+            images.append(torch.full((len(ids),), index))
+    full = torch.cat(chosen)
     half = F.avg_pool2d(full.float()[:, None], prompts.STEP)[:, 0]
     masks = half >= 0.5
     objects = Objects(torch.cat(images), full, masks, F.avg_pool2d(half[:, None], 2)[:, 0])
@@ -150,7 +179,7 @@ def choose_objects(labels: Tensor, count: int) -> Objects:
 
 
 def _click_loss(
-    decode: WindowDecoder, objects: Objects, labels: Tensor, background: float
+    decode: WindowDecoder, objects: Objects, planes: Tensor, background: float
 ) -> tuple[Tensor, dict[str, float]]:
     """Click each object, and each window once where there is none, for the object score."""
     count = len(objects.images)
@@ -159,7 +188,8 @@ def _click_loss(
         prompts.most_interior_clicks(objects.masks),
         prompts.click_inside(objects.masks, torch.rand(count).round()),
     )[:, None]  # (N, 1, 2)
-    windows, elsewhere = prompts.background_clicks(labels[:, :: prompts.STEP, :: prompts.STEP])
+    nowhere = planes[:, OBJECT, :: prompts.STEP, :: prompts.STEP]
+    windows, elsewhere = prompts.background_clicks(nowhere)
     everywhere = torch.cat([coords, elsewhere[:, None]])
     rows = torch.cat([objects.images, windows])
     kinds = torch.ones(len(rows), 1, dtype=torch.int32)
@@ -167,7 +197,8 @@ def _click_loss(
     present = (torch.arange(len(rows)) < count).float()
     first = DecoderOutput(*(part[:count] for part in output))
     loss = object_loss(output.object_score, present)
-    loss = loss + decoder_loss(first, objects.target, background)
+    levels = levels_at(planes, objects.images, coords[:, 0])
+    loss = loss + decoder_loss(first, objects.target, background, levels)
     more, after = _corrections(decode, first, objects, coords, kinds[:count], background)
     return loss + more, {"click": _chosen_iou(first, kinds, objects.target), "click2": after}
 
@@ -183,6 +214,24 @@ def _box_loss(
     loss = decoder_loss(first, objects.target, background)
     more, after = _corrections(decode, first, objects, coords, kinds, background)
     return loss + more, {"box": _chosen_iou(first, kinds, objects.target), "box2": after}
+
+
+def _outline_loss(
+    decode: WindowDecoder, objects: Objects, background: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Outline each object roughly: its mask, the box around that, and a click in its middle."""
+    count = len(objects.images)
+    low, high = _BADLY
+    drawn = prompts.draw_badly(objects.masks, low + (high - low) * torch.rand(count))
+    box = prompts.boxes_around(drawn, torch.zeros(count)) * prompts.STEP
+    coords = torch.cat([box, prompts.most_interior_clicks(drawn)[:, None]], 1)
+    kinds = torch.tensor([[2, 3, 1]], dtype=torch.int32).expand(count, -1)
+    output = decode(objects.images, coords, kinds, prompts.as_mask_prompt(drawn))
+    scores = {
+        "drawn": iou(drawn, objects.masks).mean().item(),
+        "outline": _chosen_iou(output, kinds, objects.target),
+    }
+    return decoder_loss(output, objects.target, background), scores
 
 
 def _corrections(

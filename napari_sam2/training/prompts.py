@@ -13,6 +13,7 @@ from napari_sam2.session.prompts import NEGATIVE, POSITIVE
 from napari_sam2.training.annotator import correction, most_interior
 
 STEP = 2  # window pixels per mask pixel
+_BENDS = 12  # along a side of a window, of what pushes a hand-drawn edge about
 
 
 def click_inside(masks: Tensor, interior: Tensor) -> Tensor:
@@ -57,6 +58,37 @@ def boxes_around(masks: Tensor, jitter: Tensor) -> Tensor:
     high = high + torch.randn(high.shape) * jitter[:, None] * size
     low, high = torch.minimum(low, high - 1), torch.maximum(high, low + 1)
     return torch.stack([low.clamp(min=0), torch.minimum(high, side)], 1)
+
+
+def draw_badly(masks: Tensor, badly: Tensor) -> Tensor:
+    """Draw round each mask (N, h, w) by hand: its edge pushed about smoothly.
+
+    Parameters
+    ----------
+    masks : Tensor, shape (N, h, w), bool
+    badly : Tensor, shape (N,)
+        How far the edge goes astray, relative to the square root of the area: a standard deviation.
+
+    Returns
+    -------
+    Tensor, shape (N, h, w), bool
+        Never empty: a mask that would be is left as it is.
+    """
+    count, height, width = masks.shape
+    reach = badly * masks.sum((1, 2)).float().sqrt()  # in mask pixels
+    bends = torch.randn(count, 2, _BENDS, _BENDS) + torch.randn(count, 2, 1, 1)
+    push = F.interpolate(bends, (height, width), mode="bicubic").permute(0, 2, 3, 1)
+    push = push * reach.view(-1, 1, 1, 1) * 2 / torch.tensor([width, height])
+    still = torch.eye(2, 3).expand(count, -1, -1)
+    grid = F.affine_grid(still, [count, 1, height, width], align_corners=False)
+    drawn = F.grid_sample(masks.float()[:, None], grid + push, align_corners=False)[:, 0] > 0.5
+    return torch.where(drawn.flatten(1).any(1).view(-1, 1, 1), drawn, masks)
+
+
+def as_mask_prompt(masks: Tensor) -> Tensor:
+    """Give masks (N, h, w) as a session gives an outline to the model, (N, 1, h / 2, w / 2)."""
+    covered = F.avg_pool2d(masks.float()[:, None], 2)
+    return covered / covered.amax((2, 3), keepdim=True).clamp(min=1e-6) * 20 - 10
 
 
 def correct(masks: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:

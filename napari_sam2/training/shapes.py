@@ -10,17 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_sam2.training.parts import draw_parts
 from napari_sam2.training.silhouettes import FAMILIES, silhouette
 
 _MAX_OVERLAP = 0.35  # of a new shape's area over earlier ones
 _RADII = (5.0, 90.0)  # in pixels
 _MAX_COUNT = 90
 _MIN_AREA = 12
-_PACKED = 0.25  # share of scenes whose objects fill the plane
+_PACKED = 0.3  # share of scenes whose objects fill the plane
+_MEMBRANES = 0.5  # share of these that are told apart by dark lines, as in electron microscopy
+_WITH_PARTS = 0.35  # share of scenes whose objects have nuclei or organelles
+_UNEVEN = 0.25  # share of scenes that are lit unevenly
 _FAMILY_WEIGHTS = np.array([2.0 if family == "blob" else 1.0 for family in FAMILIES])
 
 
-def draw_scene(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def draw_scene(
+    rng: np.random.Generator, side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
     """Draw a ground and objects of one or two families on it.
 
     Returns
@@ -28,12 +34,15 @@ def draw_scene(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], 
     image : uint8, shape (side, side, 3)
     labels : int32, shape (side, side)
         0 background; later shapes hide earlier ones.
+    parts : int32, shape (side, side)
+        Nuclei or organelles inside the objects, one integer each.
     """
     ground = rng.uniform(0, 1) * np.ones(3) if rng.random() < 0.6 else rng.uniform(0, 1, 3)
     image = _texture(rng, side, ground)
     look = _Look(rng, ground)
     typical = np.exp(rng.uniform(*np.log(_RADII)))
     if rng.random() < _PACKED:
+        look.divide(rng, ground)
         labels = _packed(rng, side, typical)
         _paint_packed(image, labels, look, rng)
     else:
@@ -41,7 +50,10 @@ def draw_scene(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], 
         _scatter(image, labels, typical, look, rng)
     if look.halo:
         image += look.halo * _halo(labels, look.halo_width)[..., None]
-    return _camera(rng, image), labels
+    parts = draw_parts(image, labels, rng) if rng.random() < _WITH_PARTS else np.zeros_like(labels)
+    if rng.random() < _UNEVEN:
+        image *= _illumination(rng, side)[..., None]
+    return _camera(rng, image), labels, parts
 
 
 class _Look:
@@ -59,7 +71,7 @@ class _Look:
         self.relief = rng.choice([0.0, 0.0, 0.0, 0.4])  # lit from one side, as coins and stones
         self.light = rng.uniform(0, 2 * np.pi)
         self.spots = rng.choice([0, 0, 0, 1, 4])  # darker or brighter parts inside
-        self.halo = rng.choice([0.0, 0.0, 0.0, 0.3, -0.3])  # around, as in phase contrast
+        self.halo = rng.choice([0.0, 0.0, 0.3, 0.5, -0.3])  # around, as in phase contrast
         self.halo_width = rng.uniform(1.5, 5)
         same = rng.random()
         if same < 0.12:  # only another texture than the ground's
@@ -67,6 +79,13 @@ class _Look:
         elif same < 0.24:  # only a rim
             self.colour, self.spread, self.texture = ground, 0.03, 0.0
             self.rim, self.opacity = rng.choice([-0.5, 0.5]), 1.0
+
+    def divide(self, rng: np.random.Generator, ground: NDArray[np.float64]) -> None:
+        """Let objects that fill the plane differ by the membranes between them, sometimes."""
+        if rng.random() < _MEMBRANES:
+            self.colour, self.spread = ground, rng.choice([0.02, 0.05, 0.1])
+            self.texture, self.grain = rng.choice([0.02, 0.06, 0.12]), rng.uniform(0.6, 3)
+            self.rim, self.opacity = rng.uniform(-0.6, -0.25), 1.0
 
 
 def _texture(
@@ -88,9 +107,18 @@ def _noise(rng: np.random.Generator, side: int, sigma: float) -> NDArray[np.floa
     return scaled
 
 
+def _illumination(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
+    """Give how bright the light is, about 1: a slope and a vignette."""
+    y, x = np.meshgrid(*[np.linspace(-1, 1, side)] * 2, indexing="ij")
+    slope = rng.uniform(-0.4, 0.4) * x + rng.uniform(-0.4, 0.4) * y
+    light: NDArray[np.float64] = 1 + slope - rng.uniform(0, 0.3) * (y**2 + x**2)
+    return light.clip(0.1)
+
+
 def _camera(rng: np.random.Generator, image: NDArray[np.float64]) -> NDArray[np.uint8]:
     if rng.random() < 0.6:
-        image = ndimage.gaussian_filter(image, (*[rng.uniform(0.3, 2.2)] * 2, 0))
+        focus = rng.uniform(2, 4) if rng.random() < 0.15 else rng.uniform(0.3, 2.2)
+        image = ndimage.gaussian_filter(image, (focus, focus, 0))
     if rng.random() < 0.3:  # few photons
         photons = np.exp(rng.uniform(np.log(30), np.log(1000)))
         grey = image.mean(-1, keepdims=True).clip(0, 1)

@@ -13,6 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from napari_sam2.model.sam2 import memory_keys
 from napari_sam2.session.preprocess import MEAN, STD
 from napari_sam2.training.data import Picture, Windows, draw_pictures, load_pictures, windows
 from napari_sam2.training.losses import DenseHead
+from napari_sam2.training.precision import quick_matrices
 from napari_sam2.training.prompted import WindowDecoder, prompted_loss
 from napari_sam2.training.start import prepare
 from napari_sam2.weights.loading import load_weights
@@ -64,6 +66,13 @@ class Recipe:
         First steps, on the dense helper loss alone.
     settle : int
         Steps over which the background's weight in the mask loss rises to 1.
+    drawn, new_scenes : int, float
+        Drawn scenes at the start, and how many of them are replaced by new ones, per step.
+    minutes : float
+        Train for this long, not for `steps`; the learning rate follows the clock too. For a
+        machine of unknown speed. Pauses do not count. 0: by steps.
+    bfloat16 : bool
+        Multiply matrices in bfloat16, see `precision`.
     """
 
     steps: int = 7_400
@@ -84,6 +93,9 @@ class Recipe:
     dense_only: int = 800
     settle: int = 1200
     drawn: int = 250
+    new_scenes: float = 0.0
+    minutes: float = 0.0
+    bfloat16: bool = False
     seed: int = 0
 
 
@@ -104,6 +116,8 @@ class Trainer:
         self.recipe = recipe
         self.folder = folder
         self.step = 0
+        self.seconds = 0.0  # of training, pauses not counted
+        self.history: list[dict[str, Any]] = []
         skipped = memory_keys(name for name, _ in model.named_parameters())
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name not in skipped)
@@ -125,20 +139,22 @@ class Trainer:
             self._resume()
 
     def run(
-        self, pictures: list[Picture], *, report_every: int = 50, keep_seconds: float = 300
+        self, pictures: list[Picture], *, report_every: int = 50, keep_seconds: float = 180
     ) -> None:
         """Train to the recipe's last step, keeping the state on the way and at the end."""
         batches: Iterator[Windows] | None = None
         was_full: bool | None = None
         totals: dict[str, list[float]] = {}
         since = kept = time.perf_counter()
-        while self.step < self.recipe.steps:
-            full = self.step >= self.recipe.full_from * self.recipe.steps
+        started = since - self.seconds
+        while not self._ended():
+            full = self._is_full()
             if batches is None or full != was_full:
                 batches, was_full = self._batches(pictures, full), full
             for key, value in self.train_step(next(batches)).items():
                 totals.setdefault(key, []).append(value)
             self.step += 1
+            self.seconds = time.perf_counter() - started
             if self.step % report_every == 0:
                 seconds = (time.perf_counter() - since) / report_every
                 means = {key: sum(values) / len(values) for key, values in totals.items()}
@@ -151,6 +167,10 @@ class Trainer:
 
     def train_step(self, batch: Windows) -> dict[str, float]:
         """Take one optimiser step and give its losses."""
+        with quick_matrices() if self.recipe.bfloat16 else nullcontext():
+            return self._train_step(batch)
+
+    def _train_step(self, batch: Windows) -> dict[str, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         side = batch.pixels.shape[-1]
@@ -167,7 +187,9 @@ class Trainer:
             decode = WindowDecoder(self.model, self.model.as_features(levels), offset, side)
             is_full = side == self.model.config.image_size
             count = self.recipe.full_objects if is_full else self.recipe.objects
-            decoding, ious = prompted_loss(decode, batch.labels, count, self._background())
+            decoding, ious = prompted_loss(
+                decode, batch.labels, count, self._background(), batch.others
+            )
             loss = loss + decoding
             ious["loss"] = decoding.item()
         self.optimizer.zero_grad(set_to_none=True)
@@ -182,6 +204,8 @@ class Trainer:
         """Write the state, whole or not at all."""
         state = {
             "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
             "recipe": asdict(self.recipe),
             "model": self.model.state_dict(),
             "average": self.average,
@@ -199,6 +223,8 @@ class Trainer:
     def _resume(self) -> None:
         state = torch.load(self._state_file, weights_only=True)
         self.step = state["step"]
+        self.seconds = state.get("seconds", 0.0)
+        self.history = state.get("history", [])
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         self.dense_head.load_state_dict(state["dense_head"])
@@ -225,6 +251,7 @@ class Trainer:
             canvas=self.model.config.image_size,
             fresh=self.recipe.full_batch if full else self.recipe.fresh,
             pool=60 if full else 240,
+            new_scenes=self.recipe.new_scenes,
         )
 
     def _learning_rate(self) -> float:
@@ -236,7 +263,17 @@ class Trainer:
         done = min(1.0, (self.step - self.recipe.dense_only) / self.recipe.settle)
         return float(_FIRST_BACKGROUND ** (1 - done))
 
+    def _ended(self) -> bool:
+        return self._progress() >= 1 if self.recipe.minutes else self.step >= self.recipe.steps
+
+    def _is_full(self) -> bool:
+        if self.recipe.minutes:
+            return self._progress() >= self.recipe.full_from
+        return self.step >= self.recipe.full_from * self.recipe.steps
+
     def _progress(self) -> float:
+        if self.recipe.minutes:
+            return min(1.0, self.seconds / 60 / self.recipe.minutes)
         first = self.recipe.since
         return min(1.0, (self.step - first) / max(1, self.recipe.steps - first))
 
@@ -299,7 +336,11 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=2)
     for name, value in asdict(Recipe()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            parser.add_argument(option, default=value, action=argparse.BooleanOptionalAction)
+        else:
+            parser.add_argument(option, default=value, type=type(value))
     options = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options["threads"])

@@ -61,7 +61,7 @@ def true_colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cut(picture: Picture, seed: int, canvas: int = CANVAS) -> tuple[NDArray[np.float64], Tensor]:
     """Cut a window; its pixels as (S, S, 3) of the range 0 to 255."""
-    pixels, labels = random_window(picture, np.random.default_rng(seed), SIDE, canvas)
+    pixels, (labels, _, _) = random_window(picture, np.random.default_rng(seed), SIDE, canvas)
     return pixels.permute(1, 2, 0).double().numpy() * 255, labels
 
 
@@ -137,7 +137,7 @@ def test_beyond_the_picture_is_black_or_its_border_but_never_an_object(true_colo
     seen = set()
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        pixels, labels = random_window(full, rng, SIDE, CANVAS)
+        pixels, (labels, _, _) = random_window(full, rng, SIDE, CANVAS)
         black = (pixels == 0).all(0)
         assert not labels[black].any()
         if (labels == 0).any():
@@ -170,13 +170,13 @@ def test_objects_of_all_sizes_are_shown(
     labels[190:210, 180:220] = 7
     picture = Picture("one", "fluo", np.zeros((400, 400, 3), np.uint8), labels)
     rng = np.random.default_rng(0)
-    areas = [float((random_window(picture, rng, 256, 256)[1] > 0).sum()) for _ in range(30)]
+    areas = [float((random_window(picture, rng, 256, 256)[1][0] > 0).sum()) for _ in range(30)]
     sizes = np.sqrt(areas)
     smallest, largest = data._SIZES
     assert sizes.min() > 0.3 * smallest, "the object may be cut by the edge"
     assert sizes.max() < 1.03 * largest
-    assert 4 < (sizes > 80).sum() < 20
-    assert 4 < (sizes < 40).sum() < 20
+    assert 4 < (sizes > 90).sum() < 20
+    assert 4 < (sizes < 45).sum() < 20
 
 
 def test_windows_are_turned_mirrored_and_drawn_out(true_colours: None) -> None:
@@ -202,7 +202,7 @@ def test_a_window_looks_at_an_object(seed: int) -> None:
     labels = np.zeros((300, 300), np.int32)
     labels[250:258, 20:28] = 7
     picture = Picture("one", "fluo", np.zeros((300, 300, 3), np.uint8), labels)
-    _, seen = random_window(picture, np.random.default_rng(seed), SIDE, 300)
+    _, (seen, _, _) = random_window(picture, np.random.default_rng(seed), SIDE, 300)
     assert set(seen.unique().tolist()) == {0, 7}
 
 
@@ -224,7 +224,7 @@ def test_a_picture_smaller_than_a_window(true_colours: None, shape: tuple[int, i
 
 def test_a_picture_without_objects_gives_windows_too() -> None:
     empty = Picture("e", "fluo", np.zeros((50, 60, 3), np.uint8), np.zeros((50, 60), np.int32))
-    pixels, labels = random_window(empty, np.random.default_rng(0), SIDE, CANVAS)
+    pixels, (labels, _, _) = random_window(empty, np.random.default_rng(0), SIDE, CANVAS)
     assert pixels.shape == (3, SIDE, SIDE)
     assert not labels.any()
 
@@ -238,7 +238,7 @@ def test_a_whole_picture_is_seen_as_a_session_sees_it(
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     picture = Picture("whole", "fluo", image, np.ones(shape, np.int32))
-    pixels, labels = whole_picture(picture, np.random.default_rng(0), SIDE)
+    pixels, (labels, _, _) = whole_picture(picture, np.random.default_rng(0), SIDE)
     wanted = to_model_input(image, SIDE)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     torch.testing.assert_close((pixels - mean) / std, wanted, atol=1e-4, rtol=1e-4)
@@ -252,7 +252,7 @@ def test_a_squeezed_picture_and_its_labels_stay_together(
     true_colours: None, shape: tuple[int, int]
 ) -> None:
     picture = ramp(*shape)
-    pixels, labels = whole_picture(picture, np.random.default_rng(0), SIDE)
+    pixels, (labels, _, _) = whole_picture(picture, np.random.default_rng(0), SIDE)
     place = (pixels.permute(1, 2, 0).double().numpy() * 255 - FIRST)[..., :2]
     y, x = np.indices((SIDE, SIDE))
     wanted = (np.stack([y, x], -1) + 0.5) * np.array(shape) / SIDE - 0.5
@@ -385,10 +385,10 @@ def test_kinds_come_by_their_weights_not_by_their_counts() -> None:
 
     pictures = [flat("fluo", 1), flat("colour", 2), *[flat("bright", 3)] * 30]
     seen: Counter[int] = Counter()
-    for batch in take(150, pictures, batch=1, pool=1, side=8):
+    for batch in take(300, pictures, batch=1, pool=1, side=8):
         seen.update([int(batch.labels.max())])
     assert seen[1] > seen[2] > seen[3]
-    assert seen[1] + seen[2] + seen[3] == 150
+    assert seen[1] + seen[2] + seen[3] == 300
 
 
 # Files

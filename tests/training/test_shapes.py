@@ -14,7 +14,7 @@ SEEDS = range(12)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_scene_has_a_background_and_objects_on_it(seed: int) -> None:
-    image, labels = draw_scene(np.random.default_rng(seed), SIDE)
+    image, labels, _ = draw_scene(np.random.default_rng(seed), SIDE)
     assert image.shape == (SIDE, SIDE, 3)
     assert image.dtype == np.uint8
     assert labels.shape == (SIDE, SIDE)
@@ -39,7 +39,7 @@ def test_objects_can_be_seen() -> None:
     """A label without a trace in the picture would teach guessing."""
     seen = []
     for seed in range(20):
-        image, labels = draw_scene(np.random.default_rng(seed), SIDE)
+        image, labels, _ = draw_scene(np.random.default_rng(seed), SIDE)
         for label in np.unique(labels)[1:]:
             inside = labels == label
             ring = (labels == 0) & ~inside

@@ -17,11 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from napari_sam2.model import Sam2, build_sam2
+from napari_sam2.model.outputs import DecoderOutput
 from napari_sam2.model.sam2 import memory_keys
 from napari_sam2.model.two_way import TwoWayBlock
 from napari_sam2.session.preprocess import to_model_input
 from napari_sam2.training import trainer as module
 from napari_sam2.training.data import Picture, Windows
+from napari_sam2.training.levels import in_order
 from napari_sam2.training.prompted import WindowDecoder, choose_objects
 from napari_sam2.training.start import prepare
 from napari_sam2.training.trainer import Recipe, Trainer
@@ -235,9 +237,12 @@ def test_prompts_of_a_window_are_prompts_of_the_canvas(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch, offset: tuple[int, int]
 ) -> None:
     seen: list[tuple[Tensor, ...]] = []
-    monkeypatch.setattr(
-        trainer.model.sam_mask_decoder, "forward", lambda *parts: seen.append(parts)
-    )
+
+    def spy(*parts: Tensor) -> DecoderOutput:
+        seen.append(parts)
+        return DecoderOutput(*[torch.zeros(1)] * 4)
+
+    monkeypatch.setattr(trainer.model.sam_mask_decoder, "forward", spy)
     features = trainer.model.as_features(trainer._encode(batch_of().pixels, offset))
     decode = WindowDecoder(trainer.model, features, offset, SIDE)
     y, x = offset
@@ -345,7 +350,7 @@ def test_objects_are_chosen_evenly_with_their_own_masks() -> None:
         for row, label in enumerate(ids):
             labels[index, row * 10 : row * 10 + 8, 4:14] = label
     labels[2, 0, :5] = 7  # too small to be asked for
-    images, full, masks, _ = choose_objects(labels, 6)
+    images, full, masks, _ = choose_objects(in_order(labels, None), 6)
     assert sorted(images.tolist()) == [0, 0, 1], "two of three, one, none"
     for image, whole, half in zip(images.tolist(), full, masks, strict=True):
         (label,) = labels[image][whole].unique().tolist()
@@ -358,7 +363,7 @@ def test_targets_lie_where_their_objects_lie() -> None:
     """They were half a pixel off: every other pixel stood for four."""
     labels = torch.zeros(1, 64, 64, dtype=torch.int64)
     labels[0, 9:30, 13:40] = 1
-    (target,) = choose_objects(labels, 1).target
+    (target,) = choose_objects(in_order(labels, None), 1).target
     at = torch.arange(16) * 4 + 1.5
     assert target.sum() * 16 == 21 * 27
     assert ((target.sum(1) * at).sum() / target.sum()).item() == pytest.approx(
@@ -370,7 +375,7 @@ def test_targets_lie_where_their_objects_lie() -> None:
 
 
 def test_windows_without_objects_have_none_to_choose() -> None:
-    objects = choose_objects(torch.zeros(2, 32, 32, dtype=torch.int64), 6)
+    objects = choose_objects(torch.zeros(2, 3, 32, 32, dtype=torch.int64), 6)
     assert len(objects.images) == 0
     assert objects.masks.shape == (0, 16, 16)
     assert objects.masks.dtype == torch.bool
@@ -379,7 +384,7 @@ def test_windows_without_objects_have_none_to_choose() -> None:
 def test_dust_is_not_asked_for() -> None:
     labels = torch.zeros(1, 32, 32, dtype=torch.int64)
     labels[0, ::2, ::2] = 5  # large in sum, but nowhere half of a pixel of a mask
-    assert len(choose_objects(labels, 6).images) == 0
+    assert len(choose_objects(in_order(labels, None), 6).images) == 0
 
 
 # Runs
@@ -500,7 +505,8 @@ def test_the_command_trains_and_goes_on(
     (tmp_path / "train.txt").write_text("fluo_1\n")
     for steps in (1, 2):
         recipe = replace(RECIPE, steps=steps, drawn=2 - steps)
-        options = [f"--{k.replace('_', '-')}={v}" for k, v in asdict(recipe).items()]
+        numbers = {k: v for k, v in asdict(recipe).items() if not isinstance(v, bool)}
+        options = [f"--{k.replace('_', '-')}={v}" for k, v in numbers.items()]
         where = ["--data", str(tmp_path), "--run", str(tmp_path / "run")]
         command = ["trainer", *where, "--config", wee, "--threads", "1", *options]
         monkeypatch.setattr(sys, "argv", command)
