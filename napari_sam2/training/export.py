@@ -12,13 +12,14 @@ from napari_sam2.weights.loading import save_weights
 
 
 def export(run: Path, output: Path, config: str = "micro") -> int:
-    """Write the averaged weights of a run's image path in half precision, and give its step."""
+    """Write a run's averaged image path in half precision, with its history; give its step."""
     state = torch.load(run / "state.pt", weights_only=True)
     model = build_sam2(config)
     model.load_state_dict(state["average"])
     model.has_memory = False  # it was not trained
     recipe = {"step": state["step"], **state["recipe"]}
-    save_weights(model, output, {"recipe": recipe}, dtype=torch.float16)
+    told = {"recipe": recipe, "history": state.get("history", [])}
+    save_weights(model, output, told, dtype=torch.float16)
     step: int = state["step"]
     return step
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -29,6 +30,7 @@ from napari_sam2.training.data import Picture, Windows, draw_pictures, load_pict
 from napari_sam2.training.losses import DenseHead
 from napari_sam2.training.precision import quick_matrices
 from napari_sam2.training.prompted import WindowDecoder, prompted_loss
+from napari_sam2.training.provenance import beginning
 from napari_sam2.training.start import prepare
 from napari_sam2.weights.loading import load_weights
 
@@ -109,6 +111,13 @@ class Trainer:
     recipe : Recipe
     folder : Path
         For `state.pt` and `log.jsonl`; a state found there is resumed.
+
+    Attributes
+    ----------
+    step, seconds : int, float
+        Done so far.
+    history : list of dict
+        How it began and went on, see `provenance.beginning`.
     """
 
     def __init__(self, model: Sam2, recipe: Recipe, folder: Path) -> None:
@@ -116,7 +125,7 @@ class Trainer:
         self.recipe = recipe
         self.folder = folder
         self.step = 0
-        self.seconds = 0.0  # of training, pauses not counted
+        self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
         skipped = memory_keys(name for name, _ in model.named_parameters())
         for name, parameter in model.named_parameters():
@@ -349,6 +358,8 @@ def main() -> None:
     weights = options["weights"]
     model = load_weights(weights) if weights else prepare(build_sam2(options["config"]))
     trainer = Trainer(model, recipe, options["run"])
+    told = beginning(sys.argv[1:], options["data"], "train", model.weights_hash, trainer.step)
+    trainer.history.append(told)
     pictures = load_pictures(options["data"], "train") + draw_pictures(recipe.drawn, recipe.seed)
     trainer.run(pictures)
 

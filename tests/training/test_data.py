@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from napari_sam2.training.data import (
     load_pictures,
     random_window,
     recolour,
+    touching_groups,
     whole_picture,
     windows,
 )
@@ -375,6 +377,44 @@ def test_a_full_pool_is_renewed(true_colours: None) -> None:
     assert len(drawn) == 2 + 60 * 2
     means = {round(float(batch.pixels.mean()), 4) for batch in batches}
     assert len(means) > 30, "more windows than the pool holds at a time"
+
+
+def test_drawn_scenes_are_replaced_while_a_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def draw(rng: np.random.Generator, name: str) -> Picture:
+        drawn.append(name)
+        return tiles("shapes")
+
+    monkeypatch.setattr(data, "draw_picture", draw)
+    pictures = [tiles("shapes"), tiles("fluo")]
+    take(40, pictures, batch=1, pool=1, side=8, new_scenes=0.5)
+    assert 8 < len(drawn) < 32
+    assert set(drawn) == {"tiles"}
+    take(40, pictures, batch=1, pool=1, side=8)
+    assert len(drawn) < 32, "unless asked for"
+
+
+def test_a_group_is_a_few_objects_that_touch() -> None:
+    labels = np.zeros((40, 60), np.int32)
+    labels[2:8, 2:8], labels[2:8, 9:15] = 1, 2  # two
+    labels[20:26, 2:8] = 3  # alone
+    for index in range(9):  # too many
+        labels[30:36, 2 + 6 * index : 8 + 6 * index] = 10 + index
+    groups = touching_groups(labels)
+    assert (groups > 0).tolist() == np.isin(labels, [1, 2]).tolist()
+    assert len(np.unique(groups)) == 2
+
+
+def test_parts_and_groups_come_with_the_objects(true_colours: None) -> None:
+    picture = replace(tiles(), parts=(tiles().labels % 2).astype(np.int32))
+    batch = next(
+        windows([picture], np.random.default_rng(0), batch=2, side=SIDE, canvas=CANVAS, fresh=1)
+    )
+    assert batch.others is not None
+    parts, groups = batch.others.unbind(1)
+    assert torch.equal(parts, batch.labels % 2)
+    assert not groups.any(), "sixteen that touch are no group"
 
 
 def test_kinds_come_by_their_weights_not_by_their_counts() -> None:

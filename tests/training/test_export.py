@@ -21,6 +21,7 @@ def run(tmp_path: Path) -> Trainer:
     """A run that was kept, whose average is not its weights."""
     trainer = Trainer(build_sam2(WEE), Recipe(seed=5), tmp_path / "run")
     trainer.step = 42
+    trainer.history.append({"step": 0, "command": ["--seed", "5"]})
     trainer.average = {key: value + 0.01 for key, value in trainer.average.items()}
     trainer.keep()
     return trainer
@@ -47,6 +48,7 @@ def test_the_file_holds_the_image_path_in_half_precision_and_its_recipe(
     assert {tensor.dtype for tensor in checkpoint.tensors.values()} == {torch.float16}
     assert checkpoint.metadata["recipe"]["step"] == 42
     assert checkpoint.metadata["recipe"]["seed"] == 5
+    assert checkpoint.metadata["history"] == run.history
 
 
 def test_the_same_run_gives_the_same_file(run: Trainer, wee: str, tmp_path: Path) -> None:

@@ -2,19 +2,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from napari_sam2.session.mask_prompts import as_logits
+from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
 from napari_sam2.training.annotator import correction, most_interior
 from napari_sam2.training.prompts import (
     STEP,
+    as_mask_prompt,
     background_clicks,
     boxes_around,
     click_inside,
     correct,
     correct_as_evaluated,
+    draw_badly,
     most_interior_clicks,
 )
 
@@ -233,3 +238,36 @@ def test_evaluation_s_corrections_are_evaluation_s() -> None:
     for index in range(4):
         point, kind = correction(truth[index].numpy(), shown[index].numpy())
         assert (y[index], x[index], labels[index]) == (*point, kind)
+
+
+# Outlines
+
+
+@pytest.mark.parametrize("badly", [0.0, 0.05])
+def test_an_outline_is_as_badly_drawn_as_asked_for(badly: float) -> None:
+    masks = torch.zeros(6, 64, 64, dtype=torch.bool)
+    masks[:, 20:44, 16:48] = True
+    drawn = draw_badly(masks, torch.full((6,), badly))
+    overlap = (drawn & masks).sum((1, 2)) / (drawn | masks).sum((1, 2))
+    assert drawn.dtype == torch.bool
+    if badly:
+        assert 0.6 < overlap.mean() < 0.97
+        assert len(overlap.unique()) > 1
+    else:
+        assert (overlap == 1).all()
+
+
+def test_an_outline_is_never_empty() -> None:
+    masks = torch.zeros(4, 64, 64, dtype=torch.bool)
+    masks[:, 0, 0] = True
+    assert draw_badly(masks, torch.full((4,), 9.0)).flatten(1).any(1).all()
+
+
+def test_an_outline_is_given_as_a_session_gives_it() -> None:
+    masks = torch.rand(2, 32, 32) < 0.1
+    got = as_mask_prompt(masks)
+    for mask, logits in zip(masks, got, strict=True):
+        wanted = as_logits(
+            PackedMask.of(mask.numpy(), (0, 0), (32, 32)), 16, (0, 0, 32, 32), (32, 32)
+        )
+        np.testing.assert_allclose(logits[None], wanted, atol=1e-4)

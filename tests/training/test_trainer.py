@@ -21,10 +21,12 @@ from napari_sam2.model.outputs import DecoderOutput
 from napari_sam2.model.sam2 import memory_keys
 from napari_sam2.model.two_way import TwoWayBlock
 from napari_sam2.session.preprocess import to_model_input
+from napari_sam2.training import prompted
 from napari_sam2.training import trainer as module
 from napari_sam2.training.data import Picture, Windows
 from napari_sam2.training.levels import in_order
 from napari_sam2.training.prompted import WindowDecoder, choose_objects
+from napari_sam2.training.provenance import data_hash
 from napari_sam2.training.start import prepare
 from napari_sam2.training.trainer import Recipe, Trainer
 from napari_sam2.weights.loading import save_weights
@@ -454,6 +456,54 @@ def test_a_run_is_kept_by_the_clock(trainer: Trainer, monkeypatch: pytest.Monkey
     assert len(kept) > 1
 
 
+def test_a_run_by_the_clock_ends_with_its_time(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its learning rate falls to nothing by then, however many steps there were."""
+    trainer.recipe = replace(RECIPE, minutes=1, steps=1)
+    seconds = count(0, 4)
+    monkeypatch.setattr(module.time, "perf_counter", seconds.__next__)
+    rates = []
+    step = Trainer.train_step
+
+    def spy(self: Trainer, batch: Windows) -> dict[str, float]:
+        told = step(self, batch)
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return told
+
+    monkeypatch.setattr(Trainer, "train_step", spy)
+    trainer.run([scene()], report_every=100, keep_seconds=20)
+    assert 3 < len(rates) < 12
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.2 * rates[0]
+    other = Trainer(build_sam2(WEE), trainer.recipe, trainer.folder)
+    assert other.seconds == trainer.seconds >= 60
+    other.run([scene()])
+    assert other.step == trainer.step, "it does not go on"
+
+
+def test_bfloat16_trains_about_the_same(tmp_path: Path) -> None:
+    told = []
+    for quick in (False, True):
+        torch.manual_seed(3)
+        recipe = replace(RECIPE, bfloat16=quick, dense_only=-1)
+        trainer = Trainer(build_sam2(WEE), recipe, tmp_path / str(quick))
+        told.append(train(trainer, 1)[0])
+        gradients = [p.grad for p in trainer.trained if p.grad is not None]
+        assert {p.dtype for p in [*trainer.trained, *gradients]} == {torch.float32}
+    plain, quick_told = told
+    assert quick_told["loss"] == pytest.approx(plain["loss"], rel=0.05)
+    assert quick_told["dense"] == pytest.approx(plain["dense"], rel=0.05)
+
+
+def test_outlines_are_answered(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompted, "_OUTLINES", 0.3)
+    trainer.step = RECIPE.dense_only
+    told = trainer.train_step(batch_of())
+    assert 0.5 < told["drawn"] <= 1
+    assert 0 <= told["outline"] <= 1
+
+
 def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
     results = []
     for name in ("a", "b"):
@@ -514,6 +564,8 @@ def test_the_command_trains_and_goes_on(
         state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
         assert state["step"] == steps
         assert state["recipe"] == asdict(recipe)
+        assert [told["step"] for told in state["history"]] == list(range(steps))
+        assert {told["data"] for told in state["history"]} == {data_hash(tmp_path, "train")}
 
 
 def test_the_command_starts_from_weights(
