@@ -265,13 +265,15 @@ class Controller:
         """Take the last step back, and show where it was."""
         if self._document is not None:
             self._commit_waits = False
-            self._look_at(self._document.undo(), "There is nothing to undo.")
+            undo = self._document.undo  # which a full disk may hold up
+            self._do(lambda: self._look_at(undo(), "There is nothing to undo."))
 
     def redo(self) -> None:
         """Make the step that was taken back last again, and show where it is."""
         if self._document is not None:
             self._commit_waits = False
-            self._look_at(self._document.redo(), "There is nothing to redo.")
+            redo = self._document.redo
+            self._do(lambda: self._look_at(redo(), "There is nothing to redo."))
 
     # Below: questions -----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sam2.asker import Report, Work
 from napari_sam2.session.cache_folder import CacheOptions
+from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 
@@ -96,9 +97,9 @@ class SquarePredict:
             raise self.error
         report("decoding")
         masks = _squares(request)
-        prediction = Prediction.of_masks(
+        prediction = Prediction(
             request=request,
-            masks=masks,
+            candidates=masks,
             iou_predictions=np.array(self.scores[: len(masks)], np.float32),
             low_res_masks=np.zeros((len(masks), 4, 4), np.float32),
             object_score=1.0,
@@ -106,7 +107,9 @@ class SquarePredict:
         return replace(prediction, embed_seconds=self.embed_seconds)
 
 
-def _squares(request: Request) -> np.ndarray:
+def _squares(request: Request) -> tuple[PackedMask, ...]:
+    """Give squares inside the plane, which may be of any size."""
+    height, width = request.image.shape
     if request.prompts.box is not None:
         y0, x0, y1, x1 = (round(value) for value in request.prompts.box)
         corners = [(y0, x0, y1, x1)]
@@ -115,7 +118,9 @@ def _squares(request: Request) -> np.ndarray:
         corners = [(y - r, x - r, y + r + 1, x + r + 1) for r in (3, 4, 2)]
     else:
         corners = []
-    masks = np.zeros((len(corners), *request.image.shape), bool)
-    for mask, (y0, x0, y1, x1) in zip(masks, corners, strict=True):
-        mask[max(y0, 0) : y1, max(x0, 0) : x1] = True
-    return masks
+    masks = []
+    for y0, x0, y1, x1 in corners:
+        y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, height), min(x1, width)
+        square = np.ones((max(y1 - y0, 0), max(x1 - x0, 0)), bool)
+        masks.append(PackedMask.of(square, (y0, x0), (height, width)))
+    return tuple(masks)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
+from napari_sam2.layers.label_data import new_labels, new_mask, shape_of
 from napari_sam2.session.prompts import POSITIVE
 
 POLARITY = "polarity"
@@ -34,7 +36,7 @@ def create_points(image: Image) -> Points:
         ndim=image.ndim,
         features={POLARITY: np.empty(0, int)},
         feature_defaults={POLARITY: POSITIVE},
-        size=max(1.0, max(_shape(image)) * _POINT_FRACTION),
+        size=max(1.0, max(shape_of(image)) * _POINT_FRACTION),
         border_color="black",  # on bright objects as well
         border_width=_BORDER,
         **_lying_on(image, "points"),
@@ -49,19 +51,19 @@ def create_shapes(image: Image) -> Shapes:
         feature_defaults={POLARITY: POSITIVE},
         opacity=1,
         face_color="transparent",
-        edge_width=max(1.0, max(_shape(image)) * _EDGE_FRACTION),
+        edge_width=max(1.0, max(shape_of(image)) * _EDGE_FRACTION),
         **_lying_on(image, "shapes"),
     )
 
 
 def create_mask(image: Image) -> Labels:
     """Make an empty layer for the mask of the object at work, before it is one of the objects."""
-    return Labels(np.zeros(_shape(image), np.int32), opacity=0.7, **_lying_on(image, "mask"))
+    return Labels(new_mask(image), opacity=0.7, **_lying_on(image, "mask"))
 
 
-def create_objects(image: Image) -> Labels:
-    """Make an empty layer for the objects in `image` that are kept."""
-    return Labels(np.zeros(_shape(image), np.int32), opacity=0.5, **_lying_on(image, "objects"))
+def create_objects(image: Image, folder: str = "") -> Labels:
+    """Make an empty layer for the objects in `image` that are kept; see `new_labels`."""
+    return Labels(new_labels(image, folder), opacity=0.5, **_lying_on(image, "objects"))
 
 
 def find_layers(viewer: ViewerModel, image: Image) -> OurLayers | None:
@@ -70,13 +72,29 @@ def find_layers(viewer: ViewerModel, image: Image) -> OurLayers | None:
     return None if any(layer is None for layer in found) else OurLayers(*found)
 
 
-def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
-    """Give the layers for an image; those that are not in the viewer are made and added."""
+def ensure_layers(viewer: ViewerModel, image: Image, folder: str = "") -> OurLayers:
+    """Give the layers for an image; those that are not in the viewer are made and added.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer, or napari's proxy of it.
+    image : Image
+        That they lie on.
+    folder : str
+        Where large labels are written and stay; empty for a temporary folder.
+
+    Raises
+    ------
+    Sam2Error
+        If large labels cannot be written.
+    """
+    create = _CREATE | {"objects": partial(create_objects, folder=folder)}
     found: list[Layer] = []
     for content in reversed(OurLayers._fields):
         layer = _find(viewer, image, content)
         if layer is None:
-            layer = _CREATE[content](image)
+            layer = create[content](image)
             layer.metadata[_OURS]["layer"] = str(layer.unique_id)
             at = viewer.layers.index(found[-1]) if found else len(viewer.layers)
             viewer.layers.insert(at, layer)  # below the one that belongs on top of it
@@ -117,13 +135,8 @@ def _fits(layer: Layer, image: Image, content: str) -> bool:
     if {"image", "name", "content"} - set(mark) or mark["content"] != content:
         return False
     if isinstance(layer, Labels):
-        return bool(layer.data.shape == _shape(image))
+        return bool(tuple(layer.data.shape) == shape_of(image))
     return bool(layer.ndim == image.ndim)
-
-
-def _shape(image: Image) -> tuple[int, ...]:
-    """Give the image's shape without colours."""
-    return tuple(int(size) for size in image.data.shape[: image.ndim])
 
 
 def _lying_on(image: Image, content: str) -> dict[str, Any]:
@@ -143,7 +156,6 @@ def _lying_on(image: Image, content: str) -> dict[str, Any]:
 
 
 _CREATE: dict[str, Callable[[Image], Layer]] = {
-    "objects": create_objects,
     "mask": create_mask,
     "shapes": create_shapes,
     "points": create_points,

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from weakref import ReferenceType, ref
 
 from napari.layers import Labels
 
 from napari_sam2.layers.create import OurLayers, no_longer_new
+from napari_sam2.layers.label_data import levels_of
 from napari_sam2.layers.mask_preview import Axes, MaskPreview
 from napari_sam2.layers.mask_writer import LabelLayer
 from napari_sam2.session.document import Document
@@ -22,18 +24,28 @@ from napari_sam2.session.records import records_of
 _KEY = "napari_sam2_document"
 
 
-class _Keepsake(str):
-    """A word that carries a document, and who draws its mask."""
-
-    pixels: LabelLayer
-    document: Document
-    preview: MaskPreview | None
+class _Word(str):
+    """A word of which copies are plain words."""
 
     def __deepcopy__(self, _memo: Any) -> str:
         return str(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return str, (str(self),)
+
+
+class _Keepsake(_Word):
+    """Carries a document, and who draws its mask."""
+
+    pixels: LabelLayer
+    document: Document
+    preview: MaskPreview | None
+
+
+class _Pointer(_Word):
+    """Leads to the keepsake of a mask, which goes when the layer of objects does."""
+
+    kept: ReferenceType[_Keepsake]
 
 
 def open_document(layers: OurLayers, axes: Axes) -> Document:
@@ -59,10 +71,12 @@ def open_document(layers: OurLayers, axes: Axes) -> Document:
 
 def _leave_to(kept: _Keepsake, mask: Labels) -> None:
     """Let nobody but this document draw into the layer of the mask, and into no other layer."""
-    before = mask.metadata.get(_KEY)
-    mask.metadata[_KEY] = kept
+    pointer = mask.metadata.get(_KEY)
+    before = pointer.kept() if isinstance(pointer, _Pointer) else None
+    mask.metadata[_KEY] = _Pointer("the mask of SAM 2")
+    mask.metadata[_KEY].kept = ref(kept)
     for one in (kept, before):
-        if isinstance(one, _Keepsake) and one.preview is not None:
+        if one is not None and one.preview is not None:
             is_ours = one.preview.layer == mask
             if is_ours != (one is kept):
                 one.preview.close()
@@ -93,6 +107,6 @@ def _begin_anew(kept: _Keepsake) -> None:
 
 def _state_of(layer: Labels, *, is_empty: bool = False) -> State:
     """Give the state of labels of which nothing else is known."""
-    objects = {} if is_empty else records_of(layer.data)
+    objects = {} if is_empty else records_of(levels_of(layer)[0])
     highest = max(objects, default=0)
     return State(AtWork(highest + 1), objects, highest=highest)

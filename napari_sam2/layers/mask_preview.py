@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from napari.layers import Labels
@@ -12,7 +12,7 @@ from napari_sam2.layers.mask_writer import Indices, LabelLayer
 from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.document import Document
 from napari_sam2.session.history import PixelEdit
-from napari_sam2.session.masks import PackedMask, around
+from napari_sam2.session.masks import Box, PackedMask, around, parts_of
 from napari_sam2.session.objects import AtWork, PlaneWork
 from napari_sam2.session.planes import Plane
 
@@ -88,8 +88,12 @@ class MaskPreview:
 
     def _draw(self, at_work: AtWork) -> None:
         """Draw the planes that are others than before."""
-        if not self._fits:
-            return
+        if self._fits:
+            with self._pixels.drawing():
+                self._draw_planes(at_work)
+            self._select()
+
+    def _draw_planes(self, at_work: AtWork) -> None:
         if at_work.object_id != self._object_id:
             for plane in list(self._drawn):
                 self._show(plane, None)
@@ -106,7 +110,6 @@ class MaskPreview:
                 self._sources[plane] = source
                 self._show(plane, self._document.mask_on(plane))
         self._mend_crossings()
-        self._select()
 
     def _mend_crossings(self) -> None:
         """Draw again what a plane has lost to another that crosses it."""
@@ -128,14 +131,14 @@ class MaskPreview:
             self._drawn[plane] = after
         if before == after or after.shape != before.shape or before.shape != shape:
             return
-        box = around(before, after)
-        new = after.crop(box)
-        rows, columns = np.nonzero(before.crop(box) != new)
-        values = np.where(new[rows, columns], self._object_id, 0)
-        dtype = self.layer.data.dtype
-        self._pixels.set_pixels(
-            plane.indices(rows + box[0], columns + box[1]), values.astype(dtype)
-        )
+        for box in _parts_where_either_is(before, after):
+            new = after.crop(box)
+            rows, columns = np.nonzero(before.crop(box) != new)
+            values = np.where(new[rows, columns], self._object_id, 0)
+            dtype = self.layer.data.dtype
+            self._pixels.set_pixels(
+                plane.indices(rows + box[0], columns + box[1]), values.astype(dtype)
+            )
 
     def _paint(self, indices: Indices, value: int) -> None:
         values = np.full(len(indices[0]), value, self.layer.data.dtype)
@@ -143,17 +146,23 @@ class MaskPreview:
 
     def _adopt(self) -> None:
         """Take what is in the layer for painted by hand: it was saved, or made by another panel."""
-        ndim = len(self._pixels.shape)
-        axes = (ndim - 2, ndim - 1)
+        shape = self._pixels.shape
+        axes = (len(shape) - 2, len(shape) - 1)
+        found: dict[Plane, PackedMask] = {}
+        for start, stop in self._pixels.occupied((0,) * len(shape), shape):
+            part = self._pixels.read(start, stop) != 0
+            for within in np.ndindex(*part.shape[:-2]):
+                index = tuple(at + first for at, first in zip(within, start, strict=False))
+                mask = PackedMask.of(part[within], (start[-2], start[-1]), (shape[-2], shape[-1]))
+                if mask:
+                    plane = Plane(axes, index)
+                    found[plane] = found[plane] | mask if plane in found else mask
         strokes: Strokes = {}
-        for index in np.ndindex(*self._pixels.shape[:-2]):
-            plane = Plane(axes, tuple(int(at) for at in index))
-            mask = PackedMask.of(np.asarray(self.layer.data[index]) != 0)
-            if mask:
-                self._paint(plane.indices(*mask.pixels()), self._object_id)
-                self._drawn[plane] = mask
-                known = self._document.mask_on(plane) or PackedMask(mask.shape)
-                strokes[plane] = (mask - known, PackedMask(mask.shape))
+        for plane, mask in found.items():
+            self._paint(plane.indices(*mask.pixels()), self._object_id)
+            self._drawn[plane] = mask
+            known = self._document.mask_on(plane) or PackedMask(mask.shape)
+            strokes[plane] = (mask - known, PackedMask(mask.shape))
         self._document.paint_over(strokes)
 
     def _on_painted(self, edits: Sequence[PixelEdit]) -> None:
@@ -176,6 +185,19 @@ class MaskPreview:
         for axes in sorted(sides):
             strokes |= _on_planes(axes, touched, values, self._pixels.shape)
         return strokes
+
+
+def _parts_where_either_is(one: PackedMask, other: PackedMask) -> Iterator[Box]:
+    """Give boxes, small enough to be unpacked, that hold two masks; each pixel is in one."""
+    for box in parts_of(around(one, other)):
+        if _meet(box, one.box) or _meet(box, other.box):
+            yield box
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return max(one[0], other[0]) < min(one[2], other[2]) and max(one[1], other[1]) < min(
+        one[3], other[3]
+    )
 
 
 def _on_planes(

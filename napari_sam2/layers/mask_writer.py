@@ -8,18 +8,27 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_sam2.layers.label_data import empty_like, is_writable, levels_of, writable
 from napari_sam2.layers.napari_undo import NapariUndo
 from napari_sam2.session.history import PixelEdit
-from napari_sam2.session.labels import holding
+from napari_sam2.session.labels import ArrayLabels, holding
+from napari_sam2.session.level_labels import LevelLabels
+from napari_sam2.session.parts import Part
 
 Indices = tuple[NDArray[np.intp], ...]
+_PAINTING = ("paint", "erase", "fill", "polygon")
 
 
 class LabelLayer:
     """A Labels layer as a `LabelStore`.
+
+    An array in memory is written through napari, which then draws no more than has changed, and
+    remembers each step. Labels that are too large for that are written themselves, and napari reads
+    what is on screen anew.
 
     Parameters
     ----------
@@ -39,17 +48,19 @@ class LabelLayer:
 
     def __init__(self, layer: Labels) -> None:
         self.layer = layer
-        self._is_writing = False
+        self._is_writing = self._is_drawing = self._is_outdated = False
         self._undo = NapariUndo(self.read_at)
         self._connections = (
             (layer.events.paint, self._on_paint),
             (layer.events.data, self._on_data),
             (layer.events.set_data, self._on_drawn),
             (layer.events.labels_update, self._on_drawn),
+            (layer.events.mode, self._on_mode),
         )
         for event, slot in self._connections:
             event.connect(slot)
         self._make_writable()
+        self._let_the_brush_be_asked_for()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -58,19 +69,21 @@ class LabelLayer:
 
     def read(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[Any]:
         """Give the values in a box."""
-        return np.asarray(self.layer.data[tuple(map(slice, start, stop))])
+        return self._store.read(start, stop)
 
     def read_at(self, indices: Indices) -> NDArray[Any]:
         """Give the values of single pixels."""
-        return np.asarray(self.layer.data[indices])
+        return self._store.read_at(indices)
 
-    def write(self, edit: PixelEdit) -> None:
-        """Make an edit where the values still are what it takes them for."""
-        indices = edit.indices()
-        untouched = self.read_at(indices) == edit.before
-        after = np.broadcast_to(edit.after, untouched.shape)
-        self._set(tuple(axis[untouched] for axis in indices), after[untouched])
-        self._undo.record([edit], is_made=True)
+    def occupied(self, start: Sequence[int], stop: Sequence[int]) -> Iterator[Part]:
+        """Give parts of a box outside of which all is 0, small enough to be read, in C order."""
+        return self._store.occupied(start, stop)
+
+    def write(self, *edits: PixelEdit) -> None:
+        """Make edits where the values still are what they take them for."""
+        with self.drawing():
+            for edit in edits:
+                self._write(edit)
 
     def set_pixels(self, indices: Indices, values: NDArray[Any]) -> None:
         """Set single pixels, and let napari draw no more than the box around them."""
@@ -78,39 +91,111 @@ class LabelLayer:
             self._undo.forget()  # these may be what they were before, and nobody has undone that
             self._set(indices, values)
 
-    def _set(self, indices: Indices, values: NDArray[Any]) -> None:
-        if not len(values):
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Let napari read large labels once, when all changes are made."""
+        if self._is_drawing:
+            yield
             return
-        if not self.layer.visible:  # napari has no view of it to change, and stumbles over that
-            self.layer.data[indices] = values
-            return
-        is_one = bool((values == values[0]).all())  # napari is quicker with a single value
-        with self._writing():
-            self.layer.data_setitem(indices, values[0] if is_one else values)
+        self._is_drawing = True
+        try:
+            yield
+        finally:
+            self._is_drawing = False
+            self._show()
 
     def hold(self, value: int) -> None:
         """Take a larger type if this value does not fit into the present one."""
-        dtype = holding(self.layer.data.dtype, value)
-        if dtype != self.layer.data.dtype:
+        store = self._store
+        if isinstance(store, LevelLabels):
+            store.hold(value)
+            return
+        dtype = holding(store.data.dtype, value)
+        if dtype != store.data.dtype:
             with self._writing():
-                self.layer.data = self.layer.data.astype(dtype)
+                self.layer.data = store.data.astype(dtype)
 
     def clear(self) -> None:
         """Take an empty array of the same shape and type."""
         with self._writing():
-            self.layer.data = np.zeros(self.shape, self.layer.data.dtype)
+            self.layer.data = empty_like(self.layer)
+        self._let_the_brush_be_asked_for()
 
     def close(self) -> None:
         """Disconnect from the layer."""
         for event, slot in self._connections:
             event.disconnect(slot)
 
-    def _make_writable(self) -> None:
+    @property
+    def _store(self) -> ArrayLabels | LevelLabels:
         data = self.layer.data
-        is_lazy = hasattr(data, "compute")  # dask
-        if is_lazy or (isinstance(data, np.ndarray) and not data.flags.writeable):
+        return (
+            ArrayLabels(data)
+            if isinstance(data, np.ndarray)
+            else LevelLabels(levels_of(self.layer))
+        )
+
+    def _write(self, edit: PixelEdit) -> None:
+        store = self._store
+        if isinstance(store, LevelLabels):
+            self._is_outdated = True
+            self._forget_strokes()
+            store.write(edit)
+            return
+        indices = edit.indices()
+        untouched = store.read_at(indices) == edit.before
+        after = np.broadcast_to(edit.after, untouched.shape)
+        self._set(tuple(axis[untouched] for axis in indices), after[untouched])
+        self._undo.record([edit], is_made=True)
+
+    def _set(self, indices: Indices, values: NDArray[Any]) -> None:
+        if not len(values):
+            return
+        store = self._store
+        if isinstance(store, LevelLabels):
+            with self.drawing():
+                self._is_outdated = True
+                store.set_at(indices, values)
+        elif not self.layer.visible:  # napari has no view of it to change, and stumbles over that
+            self.layer.data[indices] = values
+        else:
+            is_one = bool((values == values[0]).all())  # napari is quicker with a single value
             with self._writing():
-                self.layer.data = np.array(data)
+                self.layer.data_setitem(indices, values[0] if is_one else values)
+
+    def _show(self) -> None:
+        """Let napari read what is on screen, if it was written past napari."""
+        if self._is_outdated:
+            self._is_outdated = False
+            with self._writing():
+                self.layer.refresh(extent=False)
+
+    def _forget_strokes(self) -> None:
+        """Take from napari what it would undo of the time before an edit that it knows not of."""
+        if self._undo.knows_any:
+            mode = self.layer.mode
+            self.layer.editable = False  # which empties its history
+            self.layer.editable = True
+            self.layer.mode = mode
+            self._undo.forget()
+
+    def _make_writable(self) -> None:
+        if not is_writable(self.layer):
+            with self._writing():
+                self.layer.data = writable(self.layer)
+
+    def _let_the_brush_be_asked_for(self) -> None:
+        """Let the user choose the brush where napari cannot paint, so that we can say why."""
+        if self.layer.multiscale:
+            self.layer.editable = True
+
+    def _on_mode(self) -> None:
+        if self.layer.multiscale and self.layer.mode in _PAINTING:
+            self.layer.mode = "pan_zoom"
+            show_info(
+                "These labels are too large for the brush: correct the mask with points, boxes and "
+                "scribbles."
+            )
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -136,6 +221,7 @@ class LabelLayer:
         if not self._is_writing:
             self._undo.forget()
             self._make_writable()
+            self._let_the_brush_be_asked_for()
             self.replaced.emit()
 
 

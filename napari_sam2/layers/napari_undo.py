@@ -33,6 +33,11 @@ class NapariUndo:
         self._undone = deque[PixelEdit](maxlen=_LIMIT)
         self._is_made = True  # the newest one
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether there is a step that napari may undo or redo."""
+        return bool(self._done or self._undone)
+
     def record(self, edits: Sequence[PixelEdit], *, is_made: bool) -> None:
         """Take note of a step; napari tells of some before it makes them."""
         step = _joined(edits)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from napari_sam2.session.history import PixelEdit
 from napari_sam2.session.identity import ImageIdentity, fingerprint
 from napari_sam2.session.labels import LabelStore
 from napari_sam2.session.objects import State
+from napari_sam2.session.runs import LabelArray
 from napari_sam2.session.snapshot import Snapshot
+from napari_sam2.session.storage.label_grid import BlockIndex, LabelGrid
 
-BlockIndex = tuple[int, ...]
 COPIED_BYTES = 256 * 2**20  # of labels; beyond, they are read while they are written
 
 
@@ -69,7 +70,7 @@ def name_of(document: Document) -> str:
 def take_snapshot(
     document: Document, image: Image, known_as: str, blocks: Iterable[BlockIndex] | None = None
 ) -> Snapshot:
-    """Give what is to be saved; the planes are copies, unless there are very many.
+    """Give what is to be saved; the blocks are copies, unless there are very many.
 
     Parameters
     ----------
@@ -80,38 +81,38 @@ def take_snapshot(
     known_as : str
         The image's fingerprint.
     blocks : iterable of index, optional
-        The planes to save; by default all that may hold a label.
+        The blocks to save; by default all that may hold a label.
     """
-    indices = list(occupied_blocks(document.state) if blocks is None else blocks)
-    height, width = document.labels.shape[-2:]
-    copies = len(indices) * height * width * 8 < COPIED_BYTES
-    planes = {
-        index: read_block(document.labels, index).copy()
+    labels, state = document.labels, document.state
+    grid = LabelGrid.of(labels.shape)
+    indices = list(_occupied_blocks(document, grid) if blocks is None else blocks)
+    copies = sum(prod(grid.sides(index)) for index in indices) * 8 < COPIED_BYTES
+    taken = {
+        index: read_block(labels, grid, index).copy()
         if copies
-        else partial(read_block, document.labels, index)
+        else partial(read_block, labels, grid, index)
         for index in indices
     }
-    dtype = read_block(document.labels, (0,) * (len(document.labels.shape) - 2)).dtype
-    shape, identity = document.labels.shape, identity_of(image, known_as)
-    return Snapshot(document.state, planes, shape, dtype, identity, settings_of(image))
+    dtype = labels.read((0,) * len(labels.shape), (1,) * len(labels.shape)).dtype
+    return Snapshot(
+        state,
+        taken,
+        grid.shape,
+        dtype,
+        identity_of(image, known_as),
+        settings_of(image),
+        block_side=grid.side,
+    )
 
 
-def read_block(labels: LabelStore, index: BlockIndex) -> NDArray[Any]:
-    """Give one plane along the last two axes."""
-    stop = (*(at + 1 for at in index), *labels.shape[-2:])
-    box = np.asarray(labels.read((*index, 0, 0), stop))
-    return box.reshape(labels.shape[-2:])
+def read_block(labels: LabelStore, grid: LabelGrid, index: BlockIndex) -> NDArray[Any]:
+    """Give one block, (h, w)."""
+    return np.asarray(labels.read(*grid.box(index))).reshape(grid.sides(index))
 
 
-def occupied_blocks(state: State) -> set[BlockIndex]:
-    """List the planes along the last two axes that may hold a label."""
-    records = (*state.objects.values(), *state.strays.values())
-    return {index for record in records for index in _blocks(record.start, record.stop)}
-
-
-def touched_blocks(edit: PixelEdit) -> set[BlockIndex]:
-    """List the planes along the last two axes that an edit may have changed."""
-    return set(_blocks(edit.start, edit.stop))
+def touched_blocks(edit: PixelEdit, shape: Sequence[int]) -> set[BlockIndex]:
+    """List the blocks of labels of a shape that an edit may have changed."""
+    return set(LabelGrid.of(shape).touched(edit.start, edit.stop))
 
 
 def take_up(document: Document, snapshot: Snapshot, title: str) -> None:
@@ -128,42 +129,61 @@ def take_up(document: Document, snapshot: Snapshot, title: str) -> None:
             f"The session must be for an image of {_sizes(shape)} pixels, got one for "
             f"{snapshot.image.name!r} of {_sizes(snapshot.label_shape)}. Choose that image first."
         )
-    _replace(document, snapshot.state, snapshot.read_block, set(snapshot.labels), title)
+    _replace(
+        document,
+        snapshot.state,
+        snapshot.grid,
+        snapshot.read_block,
+        set(snapshot.labels),
+        title,
+    )
 
 
-def take_labels(document: Document, labels: NDArray[Any], state: State, title: str) -> None:
+def take_labels(document: Document, labels: LabelArray, state: State, title: str) -> None:
     """Put other labels in place of a document's, as one step that can be undone."""
-    _replace(document, state, labels.__getitem__, occupied_blocks(state), title)
+    grid = LabelGrid.of(document.labels.shape)
+
+    def read(index: BlockIndex) -> NDArray[Any]:
+        box = tuple(map(slice, *grid.box(index)))
+        block: NDArray[Any] = np.maximum(labels[box], 0)
+        return block.reshape(grid.sides(index))
+
+    blocks = {
+        index
+        for record in state.objects.values()
+        for index in grid.touched(record.start, record.stop)
+    }
+    _replace(document, state, grid, read, blocks, title)
 
 
 def _replace(
     document: Document,
     state: State,
+    grid: LabelGrid,
     read: Callable[[BlockIndex], NDArray[Any]],
     blocks: set[BlockIndex],
     title: str,
 ) -> None:
     document.labels.hold(max(state.highest, *state.objects, 0))
-    indices = sorted(blocks | occupied_blocks(document.state))
-    edits = [
-        edit
-        for index in indices
-        if (edit := _difference(document.labels, index, read(index))) is not None
-    ]
+    edits = []
+    for index in sorted(blocks | _occupied_blocks(document, grid)):
+        start, stop = grid.box(index)
+        present = np.asarray(document.labels.read(start, stop))
+        edit = PixelEdit.between(start, present, read(index).reshape(present.shape))
+        if edit is not None:
+            edits.append(edit)
     document.replace_objects(state, edits, title)
 
 
-def _difference(labels: LabelStore, index: BlockIndex, wanted: NDArray[Any]) -> PixelEdit | None:
-    present = read_block(labels, index)
-    rows, columns = np.nonzero(present != wanted)
-    if not len(rows):
-        return None
-    along = [np.full(len(rows), at) for at in index]
-    return PixelEdit.of((*along, rows, columns), present[rows, columns], wanted[rows, columns])
-
-
-def _blocks(start: tuple[int, ...], stop: tuple[int, ...]) -> Iterator[BlockIndex]:
-    return product(*map(range, start[:-2], stop[:-2]))
+def _occupied_blocks(document: Document, grid: LabelGrid) -> set[BlockIndex]:
+    """List the blocks that may hold a label."""
+    records = (*document.state.objects.values(), *document.state.strays.values())
+    return {
+        index
+        for record in records
+        for part in document.labels.occupied(record.start, record.stop)
+        for index in grid.touched(*part)
+    }
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MAX_AXES = 5
+NGFF_TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 _AXES = {
     "t": ("t", "time", "frame", "frames", "timepoint"),
     "c": ("c", "channel", "channels", "ch"),

@@ -361,10 +361,8 @@ class Document:
 
     def replace_objects(self, state: State, edits: Sequence[PixelEdit], title: str) -> None:
         """Make edits and take on a state that goes with them, as one step."""
-        for edit in edits:
-            self.labels.write(edit)
         self._history.push(Step(title, tuple(edits)), state)
-        self._tell(edits)
+        self._write(edits)
 
     # Undo -----------------------------------------------------------------------------------------
 
@@ -386,9 +384,10 @@ class Document:
     # Below ----------------------------------------------------------------------------------------
 
     def _write(self, edits: Sequence[PixelEdit]) -> None:
-        for edit in edits:
-            self.labels.write(edit)
-        self._tell(edits)
+        try:
+            self.labels.write(*edits)
+        finally:  # where the disk is full, undo takes back what was written
+            self._tell(edits)
 
     def _tell(self, edits: Iterable[PixelEdit]) -> None:
         for edit in edits:

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
 from napari_sam2.session.axis_names import MAX_AXES, axis_letters
 from napari_sam2.session.objects import ObjectClass, ObjectRecord
-from napari_sam2.session.runs import LabelArray, occupied_planes
+from napari_sam2.session.parts import LARGE_BOX, LARGE_PLANE
+from napari_sam2.session.records import records_of
+from napari_sam2.session.runs import LabelArray, PlanePart, occupied_parts
 from napari_sam2.session.turned import TurnedArray
 
 
@@ -156,9 +158,30 @@ class Export:
         """The unit of each axis that is written; empty where there is none."""
         return tuple(self.units[axis] if self.units else "" for axis in self.order)
 
-    def occupied_planes(self) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
-        """Give the index and the pixels (H, W) of each plane that has a label."""
-        return occupied_planes(self.turned)
+    def occupied_parts(self) -> Iterator[PlanePart]:
+        """Give each plane that has a label; of large planes, such parts."""
+        return occupied_parts(self.turned)
+
+    def whole_objects(self) -> Iterator[PlanePart]:
+        """Give each plane that has a label; of large planes, each object by itself in its box.
+
+        Raises
+        ------
+        PromptError
+            If an object is too large to be held.
+        """
+        if self.shape[-2] * self.shape[-1] <= LARGE_PLANE:
+            yield from self.occupied_parts()
+            return
+        for record in records_of(self.turned).values():
+            (y0, x0), (y1, x1) = record.start[-2:], record.stop[-2:]
+            check_holdable(record)
+            for index in product(*map(range, record.start[:-2], record.stop[:-2])):
+                key: tuple[int | slice, ...] = (*index, slice(y0, y1), slice(x0, x1))
+                box = self.turned[key]
+                own = np.where(box == record.object_id, box, 0)
+                if own.any():
+                    yield PlanePart(index, (y0, x0), own)
 
     def record(self, object_id: int) -> ObjectRecord:
         """Give what is known of an object; of one that is only painted, nothing but its id."""
@@ -171,7 +194,7 @@ class Export:
 
     def largest_value(self) -> int:
         """Find the largest label, plane by plane; 0 for none."""
-        return max((int(plane.max()) for _, plane in self.occupied_planes()), default=0)
+        return max((int(part.pixels.max()) for part in self.occupied_parts()), default=0)
 
 
 def write(export: Export, path: Path, format: str = "", *, overwrite: bool = False) -> None:
@@ -213,6 +236,16 @@ def find_format(path: Path, name: str = "") -> Format:
         f"{path.name} does not tell the format. End it with {', '.join(by_suffix)}, or name one of "
         f"{', '.join(FORMATS)}."
     )
+
+
+def check_holdable(record: ObjectRecord) -> None:
+    """Raise `PromptError` if the box around an object is too large to be held."""
+    sizes = tuple(b - a for a, b in zip(record.start, record.stop, strict=True))
+    if math.prod(sizes) > LARGE_BOX:
+        raise PromptError(
+            f"This format needs each object as a whole, and object {record.object_id} reaches over "
+            f"{' x '.join(str(size) for size in sizes)} pixels. Export a TIFF or OME-Zarr."
+        )
 
 
 def _check_count(name: str, values: tuple[Any, ...], ndim: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from napari_sam2.session.import_labels import read_labels
 from napari_sam2.session.snapshot import Snapshot
 
 _SESSION_SUFFIX = ".zip"
-_PLANES_IN_MEMORY = 2  # objects of one plane are measured one after the other
+_BLOCKS_IN_MEMORY = 2  # objects of one plane are measured one after the other
 
 
 def open_export(path: Path) -> Export:
@@ -55,24 +54,40 @@ def with_facts(
 
 
 class _SessionLabels:
-    """The labels of a session, which stay compressed until a plane is asked for."""
+    """The labels of a session, which stay compressed until a part is asked for."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.shape, self.dtype = tuple(snapshot.label_shape), snapshot.label_dtype
-        self._read_plane = lru_cache(_PLANES_IN_MEMORY)(snapshot.read_block)
+        self._grid = snapshot.grid
+        self._read_block = lru_cache(_BLOCKS_IN_MEMORY)(snapshot.read_block)
 
     def __getitem__(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
-        leading, within = key[: len(self.shape) - 2], key[len(self.shape) - 2 :]
+        whole = (slice(None),) * (len(self.shape) - len(key))
         spans = [
-            np.atleast_1d(np.arange(size)[part]).tolist()
-            for size, part in zip(self.shape, leading, strict=False)
+            range(size)[_as_slice(part)]
+            for size, part in zip(self.shape, (*key, *whole), strict=True)
         ]
-        planes = [self._read_plane(index)[within] for index in product(*spans)]
-        kept = [
-            len(span) for span, part in zip(spans, leading, strict=True) if isinstance(part, slice)
-        ]
-        found: NDArray[Any] = np.stack(planes).reshape(*kept, *planes[0].shape)
-        return found
+        start, stop = tuple(span.start for span in spans), tuple(span.stop for span in spans)
+        found = np.zeros([len(span) for span in spans], self.dtype)
+        for index in self._grid.touched(start, stop):
+            corner, end = self._grid.box(index)
+            block = self._read_block(index).reshape(
+                [b - a for a, b in zip(corner, end, strict=True)]
+            )
+            first, last = tuple(map(max, start, corner)), tuple(map(min, stop, end))
+            found[_box(first, last, start)] = block[_box(first, last, corner)]
+        dropped = tuple(axis for axis, part in enumerate(key) if not isinstance(part, slice))
+        return found.squeeze(dropped)
+
+
+def _as_slice(part: int | slice) -> slice:
+    return part if isinstance(part, slice) else slice(part, part + 1)
+
+
+def _box(
+    first: tuple[int, ...], last: tuple[int, ...], origin: tuple[int, ...]
+) -> tuple[slice, ...]:
+    return tuple(slice(a - o, b - o) for a, b, o in zip(first, last, origin, strict=True))
 
 
 def _export_of(snapshot: Snapshot) -> Export:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -72,21 +73,55 @@ class PixelEdit:
             _shortened(after[changed][order]),
         )
 
+    @classmethod
+    def between(
+        cls, start: Sequence[int], before: NDArray[Any], after: NDArray[Any]
+    ) -> PixelEdit | None:
+        """Make an edit from what a box was and what it becomes; None if no value changes.
+
+        Parameters
+        ----------
+        start : sequence of int
+            Where the box begins.
+        before, after : integer arrays of the box's shape
+            Values.
+        """
+        inside = before != after
+        if not inside.any():
+            return None
+        within = []
+        for axis in range(inside.ndim):
+            others = tuple(other for other in range(inside.ndim) if other != axis)
+            at = np.flatnonzero(inside.any(axis=others))
+            within.append(slice(int(at[0]), int(at[-1]) + 1))
+        box = tuple(within)
+        return cls(
+            tuple(first + part.start for first, part in zip(start, box, strict=True)),
+            tuple(first + part.stop for first, part in zip(start, box, strict=True)),
+            np.packbits(inside[box]).tobytes(),
+            _shortened(before[inside]),
+            _shortened(after[inside]),
+        )
+
     @property
     def count(self) -> int:
         """Number of pixels that changed."""
-        return len(self.indices()[0])
+        return int.from_bytes(self.bits, "little").bit_count()
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
         return len(self.bits) + self.before.nbytes + self.after.nbytes
 
+    def inside(self) -> NDArray[np.bool_]:
+        """Tell which pixels of the box changed, in the box's shape."""
+        sizes = tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
+        bits = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=prod(sizes))
+        return bits.view(bool).reshape(sizes)
+
     def indices(self) -> tuple[NDArray[np.intp], ...]:
         """Give what indexes the pixels in the array: one array for each axis."""
-        sizes = tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
-        inside = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=int(np.prod(sizes)))
-        within = np.unravel_index(np.flatnonzero(inside), sizes)
+        within = np.nonzero(self.inside())
         return tuple(axis + first for axis, first in zip(within, self.start, strict=True))
 
     def reversed(self) -> PixelEdit:

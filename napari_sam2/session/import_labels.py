@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,18 @@ from PIL import Image
 
 from napari_sam2.errors import PromptError
 from napari_sam2.image_files import read_stack
+from napari_sam2.session.parts import LARGE_BOX
+from napari_sam2.session.runs import LabelArray
+from napari_sam2.session.turned import FittedArray
 from napari_sam2.session.zarr_store import open_to_read
 
 _ZARR_FILES = (".zgroup", ".zarray", "zarr.json")
 
 
-def read_labels(path: Path, shape: Sequence[int] | None = None) -> NDArray[Any]:
+def read_labels(path: Path, shape: Sequence[int] | None = None) -> LabelArray:
     """Read labels: TIFF, PNG or what else Pillow opens, NPY, or OME-Zarr.
+
+    A large OME-Zarr stays where it is, and is read when a part is asked for.
 
     Parameters
     ----------
@@ -40,13 +46,13 @@ def read_labels(path: Path, shape: Sequence[int] | None = None) -> NDArray[Any]:
     """
     path = Path(path)
     labels = _read(path)
-    if labels.dtype == bool:
+    if isinstance(labels, np.ndarray) and labels.dtype == bool:
         labels = labels.astype(np.uint8)
     _check(labels, path)
     return labels if shape is None else _fitted(labels, tuple(shape), path)
 
 
-def _read(path: Path) -> NDArray[Any]:
+def _read(path: Path) -> LabelArray:
     if not path.exists():
         raise PromptError(f"There are no labels at {path}. Check the path.")
     if path.is_dir():
@@ -76,7 +82,7 @@ def _read_palette(path: Path) -> NDArray[np.uint8] | None:
         raise PromptError(f"Cannot read {path} as an image: {error}") from error
 
 
-def _read_zarr(path: Path) -> NDArray[Any]:
+def _read_zarr(path: Path) -> LabelArray:
     folder = path
     if not _is_zarr(path):
         raise PromptError(f"{path} is a folder, and no OME-Zarr. Choose a file or an OME-Zarr.")
@@ -86,7 +92,9 @@ def _read_zarr(path: Path) -> NDArray[Any]:
     found = open_to_read(folder)
     if not hasattr(found, "shape"):
         found = found[_first_dataset(found, folder)]
-    return np.asarray(found[...])
+    is_large = prod(found.shape) * np.dtype(found.dtype).itemsize > LARGE_BOX
+    read: LabelArray = found if is_large else np.asarray(found[...])
+    return read
 
 
 def _is_zarr(folder: Path) -> bool:
@@ -125,24 +133,26 @@ def _metadata(group: Any) -> dict[str, Any]:
     return nested
 
 
-def _check(labels: NDArray[Any], path: Path) -> None:
-    if labels.dtype.kind not in "iu":
+def _check(labels: LabelArray, path: Path) -> None:
+    if np.dtype(labels.dtype).kind not in "iu":
         raise PromptError(
             f"Labels must be integers, got {labels.dtype} in {path}. Save them as integers."
         )
-    if labels.ndim < 2:
+    if len(labels.shape) < 2:
         raise PromptError(f"Labels must have two axes or more, got {labels.shape} in {path}.")
+    if not isinstance(labels, np.ndarray):
+        return  # large: values below 0 are background, here as elsewhere
     if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
         raise PromptError(
             f"Labels must be 0 or above, got {labels.min()} in {path}. Set them to 0: background."
         )
 
 
-def _fitted(labels: NDArray[Any], shape: tuple[int, ...], path: Path) -> NDArray[Any]:
+def _fitted(labels: LabelArray, shape: tuple[int, ...], path: Path) -> LabelArray:
     """Give labels the shape that is wanted, if only axes of length 1 are in the way."""
     if [size for size in labels.shape if size != 1] != [size for size in shape if size != 1]:
         raise PromptError(
-            f"The labels must have the image's shape {shape}, got {labels.shape} in {path}. "
+            f"The labels must have the image's shape {shape}, got {tuple(labels.shape)} in {path}. "
             "Choose the labels of this image."
         )
-    return labels.reshape(shape)
+    return labels.reshape(shape) if isinstance(labels, np.ndarray) else FittedArray(labels, shape)

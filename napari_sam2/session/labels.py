@@ -1,8 +1,8 @@
-"""Where label values are kept: behind one small interface, an array or a napari layer."""
+"""Where label values are kept: behind one small interface, in memory, on disk or in a layer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
 from napari_sam2.session.history import PixelEdit
+from napari_sam2.session.parts import Part, parts
 
 _STEPS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
 
@@ -27,8 +28,11 @@ class LabelStore(Protocol):
     def read_at(self, indices: tuple[NDArray[np.intp], ...]) -> NDArray[Any]:
         """Give the values of single pixels."""
 
-    def write(self, edit: PixelEdit) -> None:
-        """Make an edit where the values still are what it takes them for."""
+    def occupied(self, start: Sequence[int], stop: Sequence[int]) -> Iterator[Part]:
+        """Give parts of a box outside of which all is 0, small enough to be read, in C order."""
+
+    def write(self, *edits: PixelEdit) -> None:
+        """Make edits where the values still are what they take them for."""
 
     def hold(self, value: int) -> None:
         """Take a larger type if this value does not fit into the present one."""
@@ -60,11 +64,16 @@ class ArrayLabels:
         values: NDArray[Any] = self.data[indices]
         return values
 
-    def write(self, edit: PixelEdit) -> None:
-        """Make an edit where the values still are what it takes them for."""
-        indices = edit.indices()
-        current = self.data[indices]
-        self.data[indices] = np.where(current == edit.before, edit.after, current)
+    def occupied(self, start: Sequence[int], stop: Sequence[int]) -> Iterator[Part]:
+        """Give parts of a box outside of which all is 0, small enough to be read, in C order."""
+        return parts(start, stop)
+
+    def write(self, *edits: PixelEdit) -> None:
+        """Make edits where the values still are what they take them for."""
+        for edit in edits:
+            indices = edit.indices()
+            current = self.data[indices]
+            self.data[indices] = np.where(current == edit.before, edit.after, current)
 
     def hold(self, value: int) -> None:
         """Take a larger type if this value does not fit into the present one."""

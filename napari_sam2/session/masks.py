@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_sam2.session.parts import parts
 
 Box = tuple[int, int, int, int]
 _NOWHERE = (0, 0, 0, 0)
@@ -54,7 +57,7 @@ class PackedMask:
     @property
     def area(self) -> int:
         """Number of pixels in the mask."""
-        return int(np.count_nonzero(self.crop()))
+        return int.from_bytes(self.bits, "little").bit_count()
 
     def crop(self, box: Box | None = None) -> NDArray[np.bool_]:
         """Give the part of the mask inside a box; by default its own. What lies outside is False.
@@ -65,18 +68,15 @@ class PackedMask:
             In pixels of the plane.
         """
         y0, x0, y1, x1 = self.box
-        height, width = y1 - y0, x1 - x0
-        flat = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=height * width)
-        own = flat.view(bool).reshape(height, width)
         if box is None or box == self.box:
-            return own
+            return self._rows(y0, y1)
         part = np.zeros((box[2] - box[0], box[3] - box[1]), bool)
         top, left = max(y0, box[0]), max(x0, box[1])
         bottom, right = min(y1, box[2]), min(x1, box[3])
         if top < bottom and left < right:
-            part[top - box[0] : bottom - box[0], left - box[1] : right - box[1]] = own[
-                top - y0 : bottom - y0, left - x0 : right - x0
-            ]
+            part[top - box[0] : bottom - box[0], left - box[1] : right - box[1]] = self._rows(
+                top, bottom
+            )[:, left - x0 : right - x0]
         return part
 
     def to_array(self) -> NDArray[np.bool_]:
@@ -114,6 +114,15 @@ class PackedMask:
     def __sub__(self, other: PackedMask) -> PackedMask:
         return self._packed(self.crop() & ~other.crop(self.box), self.box)
 
+    def _rows(self, top: int, bottom: int) -> NDArray[np.bool_]:
+        """Unpack some rows of the box, counted from the plane's first."""
+        y0, x0, _, x1 = self.box
+        width = x1 - x0
+        first, last = (top - y0) * width, (bottom - y0) * width  # bits
+        packed = np.frombuffer(self.bits, np.uint8)[first // 8 : -(-last // 8)]
+        flat = np.unpackbits(packed, count=last - first // 8 * 8)[first % 8 :]
+        return flat.view(bool).reshape(bottom - top, width)
+
     def _packed(self, part: NDArray[np.bool_], box: Box) -> PackedMask:
         return PackedMask.of(part, (box[0], box[1]), self.shape)
 
@@ -125,3 +134,9 @@ def around(*masks: PackedMask) -> Box:
         return _NOWHERE
     y0, x0, y1, x1 = zip(*boxes, strict=True)
     return min(y0), min(x0), max(y1), max(x1)
+
+
+def parts_of(box: Box) -> Iterator[Box]:
+    """Split a box of a plane into boxes that are small enough to be unpacked."""
+    for start, stop in parts(box[:2], box[2:]):
+        yield start[0], start[1], stop[0], stop[1]

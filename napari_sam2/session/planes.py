@@ -47,6 +47,20 @@ class Plane:
         rows, columns = self.axes
         return array.swapaxes(0, 1) if rows > columns else array
 
+    def corners(self, box: tuple[int, int, int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Give the corners, start and stop, of a box (y0, x0, y1, x1) of the plane in the data."""
+        along = {self.axes[0]: (box[0], box[2]), self.axes[1]: (box[1], box[3])}
+        along |= {axis: (at, at + 1) for axis, at in zip(self.hidden_axes, self.index, strict=True)}
+        start, stop = zip(*(along[axis] for axis in sorted(along)), strict=True)
+        return start, stop
+
+    def in_data(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Give a part of the plane, (h, w), the axes of the data: those not displayed have size 1.
+
+        What is written into it is written into the part.
+        """
+        return np.expand_dims(self.as_displayed(array), self.hidden_axes)
+
     def holds(self, positions: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which of the data positions (N, D) lie on this plane: (N,)."""
         at = np.round(positions[:, list(self.hidden_axes)])  # as napari rounds its slider

@@ -13,7 +13,8 @@ from uuid import uuid4
 from napari_sam2.errors import ProjectError
 from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.session.storage.json_values import MalformedError
-from napari_sam2.session.storage.label_blocks import BlockIndex, pack_blocks
+from napari_sam2.session.storage.label_blocks import pack_blocks
+from napari_sam2.session.storage.label_grid import BlockIndex
 from napari_sam2.session.storage.members import ZipMembers, put_in_place, write_zip
 from napari_sam2.session.storage.session_json import (
     FORMAT_VERSION,
@@ -95,7 +96,7 @@ def _members(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
     for key, work in works_of(snapshot.state).items():
         works[key] = f"works/{len(works)}"
         yield from work_members(works[key], work)
-    for index, block in pack_blocks(snapshot.labels, snapshot.label_shape, snapshot.label_dtype):
+    for index, block in pack_blocks(snapshot.labels, snapshot.grid, snapshot.label_dtype):
         if block is not None:
             blocks[index] = f"labels/{len(blocks)}.npy.gz"
             yield blocks[index], block.content

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.session.objects import ObjectRecord
-from napari_sam2.session.runs import LabelArray, Runs, occupied_planes
+from napari_sam2.session.runs import LabelArray, Runs, occupied_parts
 
 # Label values (N,), areas (N,), first corners (N, D) and last corners (N, D).
 _Measures: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -34,7 +34,10 @@ def records_of(labels: LabelArray) -> dict[int, ObjectRecord]:
         If the array has fewer than two axes, or holds no integers.
     """
     _check(labels)
-    parts = [_measures_of(Runs.of(plane), index) for index, plane in occupied_planes(labels)]
+    parts = [
+        _measures_of(Runs.of(part.pixels).moved(*part.corner), part.index)
+        for part in occupied_parts(labels)
+    ]
     if not parts:
         return {}
     ids, areas, starts, stops = (np.concatenate(column) for column in zip(*parts, strict=True))

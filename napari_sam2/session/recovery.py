@@ -15,7 +15,7 @@ from platformdirs import user_data_path
 from napari_sam2.errors import ProjectError
 from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.session.storage.json_values import MalformedError
-from napari_sam2.session.storage.label_blocks import BlockIndex
+from napari_sam2.session.storage.label_grid import BlockIndex
 from napari_sam2.session.storage.recovery_folder import (
     FolderMembers,
     RecoveryFolder,

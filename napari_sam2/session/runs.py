@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_sam2.session.parts import LARGE_PLANE, parts
 
 
 class LabelArray(Protocol):
@@ -59,6 +62,10 @@ class Runs:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def moved(self, rows: int, columns: int) -> Runs:
+        """Give the same runs, some rows and columns further on."""
+        return Runs(self.rows + rows, self.starts + columns, self.stops + columns, self.values)
+
     def by_value(self) -> Iterator[tuple[int, Runs]]:
         """Give each label's own runs, in order of the labels."""
         order = np.argsort(self.values, kind="stable")
@@ -68,9 +75,36 @@ class Runs:
             yield value, Runs(*(column[of_value] for column in columns))
 
 
-def occupied_planes(labels: LabelArray) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
-    """Give the index and the pixels of each plane (the last two axes) that has a label."""
-    for index in np.ndindex(*labels.shape[:-2]):
-        plane = np.asarray(labels[index])
-        if plane.size and plane.max() > 0:
-            yield index, plane
+@dataclass(frozen=True, eq=False)
+class PlanePart:
+    """A plane, or a part of one that is too large to be held.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Of the plane, along all but the last two axes.
+    corner : (y, x)
+        Where the part begins in its plane.
+    pixels : integer array, shape (h, w)
+        Its labels.
+    """
+
+    index: tuple[int, ...]
+    corner: tuple[int, int]
+    pixels: NDArray[Any]
+
+
+def occupied_parts(labels: LabelArray) -> Iterator[PlanePart]:
+    """Give each plane (the last two axes) that has a label; of large planes, such parts."""
+    height, width = labels.shape[-2:]
+    is_large = height * width > LARGE_PLANE
+    boxes = list(parts((0, 0), (height, width))) if is_large else [((0, 0), (height, width))]
+    is_empty = getattr(labels, "is_empty", None)
+    for index, (corner, end) in product(np.ndindex(*labels.shape[:-2]), boxes):
+        stop = (*(at + 1 for at in index), *end)
+        if is_empty is not None and is_empty((*index, *corner), stop):
+            continue
+        key = (*index, *map(slice, corner, end)) if is_large else index
+        part = PlanePart(index, (corner[0], corner[1]), np.asarray(labels[key]))
+        if part.pixels.size and part.pixels.max() > 0:
+            yield part

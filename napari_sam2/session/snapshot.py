@@ -13,7 +13,8 @@ import numpy as np
 from napari_sam2.session.identity import ImageIdentity
 from napari_sam2.session.objects import State
 from napari_sam2.session.storage.json_values import JSON
-from napari_sam2.session.storage.label_blocks import Block, BlockIndex
+from napari_sam2.session.storage.label_blocks import Block
+from napari_sam2.session.storage.label_grid import BlockIndex, LabelGrid
 
 PACKAGES = ("napari-sam2", "torch", "napari", "numpy")
 
@@ -43,9 +44,9 @@ class Snapshot:
     state : State
         Objects, classes and the object at work.
     labels : mapping of index to block
-        Planes of the label array, (H, W) each, by their index along all but the last two axes; or
-        functions that give them, so that a large array need not be copied. Planes that are not
-        there are all 0.
+        Planes of the label array, (H, W) each, by their index along all but the last two axes, or
+        squares of planes, see `LabelGrid`; or functions that give them, so that a large array need
+        not be copied. Those that are not there are all 0.
     label_shape : tuple of int
         Of the whole label array, (..., H, W).
     label_dtype : dtype
@@ -57,6 +58,8 @@ class Snapshot:
         Read back, tuples are lists.
     written : Written or None
         Told by what was read; not by what is to be written.
+    block_side : int
+        Of the squares in `labels`; 0 for planes.
     """
 
     state: State
@@ -66,9 +69,15 @@ class Snapshot:
     image: ImageIdentity
     settings: Mapping[str, JSON] = field(default_factory=dict)
     written: Written | None = None
+    block_side: int = 0
+
+    @property
+    def grid(self) -> LabelGrid:
+        """Where the blocks lie."""
+        return LabelGrid(tuple(self.label_shape), self.block_side)
 
     def read_block(self, index: BlockIndex) -> np.ndarray[Any, np.dtype[Any]]:
-        """Give the pixels of one plane, (H, W).
+        """Give the pixels of one plane, (H, W), or of one square.
 
         Raises
         ------
@@ -77,8 +86,7 @@ class Snapshot:
         """
         block = self.labels.get(index)
         if block is None:
-            height, width = self.label_shape[-2:]
-            return np.zeros((height, width), self.label_dtype)
+            return np.zeros(self.grid.sides(index), self.label_dtype)
         return np.asarray(block() if callable(block) else block)
 
 

@@ -11,12 +11,13 @@ from napari.layers import Image
 from qtpy.QtWidgets import QWidget
 
 from napari_sam2.errors import Sam2Error
-from napari_sam2.layers.snapshots import BlockIndex, name_of, take_snapshot, touched_blocks
+from napari_sam2.layers.snapshots import name_of, take_snapshot, touched_blocks
 from napari_sam2.session.document import Document
 from napari_sam2.session.history import PixelEdit
 from napari_sam2.session.objects import State
 from napari_sam2.session.recovery import Recovery
 from napari_sam2.session.snapshot import Snapshot
+from napari_sam2.session.storage.label_grid import BlockIndex
 from napari_sam2.widget.look import delayed
 from napari_sam2.widget.runner import Jobs, ignore
 
@@ -133,7 +134,7 @@ class Autosave:
 
     def _on_edited(self, edit: PixelEdit) -> None:
         if self._unwritten.blocks is not None:
-            self._unwritten.blocks |= touched_blocks(edit)
+            self._unwritten.blocks |= touched_blocks(edit, self._document.labels.shape)
 
     def _on_changed(self) -> None:
         if not self._timer.isActive():
@@ -169,7 +170,7 @@ class _Changes:
     Attributes
     ----------
     blocks : set of index, or None
-        Planes of the labels that have changed; None for all.
+        Blocks of the labels that have changed; None for all.
     then : list of callable
         Waits for it.
     """

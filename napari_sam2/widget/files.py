@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
 from napari_sam2.errors import Sam2Error, sentence_of
+from napari_sam2.layers.image_source import finest_level
+from napari_sam2.layers.label_data import levels_of
 from napari_sam2.layers.snapshots import (
     COPIED_BYTES,
     fingerprint_of,
@@ -30,6 +31,7 @@ from napari_sam2.session.methods import methods_text
 from napari_sam2.session.objects import AtWork, ObjectRecord, State
 from napari_sam2.session.project import EXTENSION, load_session, save_session
 from napari_sam2.session.records import records_of
+from napari_sam2.session.runs import LabelArray
 from napari_sam2.session.snapshot import Snapshot, package_versions
 from napari_sam2.widget.runner import Jobs
 
@@ -56,6 +58,10 @@ class FileDialogs:
     def ask_what_to_open(self, title: str, start: str, kinds: str) -> str:
         """Ask for a file to read."""
         return str(QFileDialog.getOpenFileName(self._parent, title, start, kinds)[0])
+
+    def ask_for_folder(self, title: str, start: str) -> str:
+        """Ask for a folder."""
+        return str(QFileDialog.getExistingDirectory(self._parent, title, start))
 
 
 class Files:
@@ -159,9 +165,8 @@ class Files:
         self._said("The paragraph is on the clipboard.")
 
     def _export(self) -> Export:
-        placing, data = placing_of(self._objects), self._image.data
-        intensity = None if self._image.multiscale else data
-        labels = self._objects.data
+        placing, intensity = placing_of(self._objects), finest_level(self._image)
+        labels = levels_of(self._objects)[0]
         if isinstance(labels, np.ndarray) and labels.nbytes <= COPIED_BYTES:
             labels = labels.copy()  # the user goes on meanwhile
         return Export(
@@ -215,9 +220,7 @@ class Files:
         rest = " The object at work is not kept yet, and not in it." if has_mask else ""
         self._said(f"Exported {_count(state)} to {path.name}.{rest}")
 
-    def _on_imported(
-        self, path: Path, read: tuple[np.ndarray[Any, np.dtype[Any]], dict[int, ObjectRecord]]
-    ) -> None:
+    def _on_imported(self, path: Path, read: tuple[LabelArray, dict[int, ObjectRecord]]) -> None:
         labels, objects = read
         highest = max(objects, default=0)
         state = State(AtWork(highest + 1), objects, self._document.state.classes, highest=highest)
@@ -239,9 +242,7 @@ def _open_for(path: Path, fingerprint: Callable[[], str]) -> tuple[Snapshot, boo
     return snapshot, snapshot.image.fingerprint in ("", fingerprint())
 
 
-def _read_objects(
-    path: Path, shape: tuple[int, ...]
-) -> tuple[np.ndarray[Any, np.dtype[Any]], dict[int, ObjectRecord]]:
+def _read_objects(path: Path, shape: tuple[int, ...]) -> tuple[LabelArray, dict[int, ObjectRecord]]:
     labels = read_labels(path, shape)
     return labels, records_of(labels)
 

@@ -13,11 +13,12 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam2.controller import Controller
-from napari_sam2.errors import ProjectError
+from napari_sam2.errors import Sam2Error
 from napari_sam2.layers.create import OurLayers, ensure_layers, find_layers
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.snapshots import take_up
 from napari_sam2.session.document import Document
+from napari_sam2.session.label_folder import remove_left_behind
 from napari_sam2.session.recovery import Recovery
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.snapshot import Snapshot
@@ -30,7 +31,7 @@ from napari_sam2.widget.look import delayed
 from napari_sam2.widget.objects_link import ObjectsLink
 from napari_sam2.widget.panel import Panel
 from napari_sam2.widget.preferences import Preferences
-from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner
+from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner, ignore
 from napari_sam2.widget.safety import Safety
 from napari_sam2.widget.settings import load_settings
 from napari_sam2.widget.speech import Speech
@@ -108,6 +109,7 @@ class SegmentWidget(QWidget):
             self._speech.complain,
         )
         self._closing = self._collect_closing()
+        self._jobs.start(remove_left_behind, ignore, ignore)
         self._on_image_chosen(self.panel.images.image)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
@@ -145,6 +147,7 @@ class SegmentWidget(QWidget):
             (panel.object.undo_requested, controller.undo),
             (panel.object.redo_requested, controller.redo),
             (panel.options.predict_requested, controller.predict),
+            (panel.options.folder_requested, self._on_folder_requested),
             (panel.banner.restore_requested, self._on_restore_requested),
             (panel.banner.discard_requested, self._safety.discard),
             (self._safety.found, self._on_left_work_found),
@@ -343,9 +346,21 @@ class SegmentWidget(QWidget):
 
     def _on_annotate_clicked(self) -> None:
         assert self._source.image is not None
-        self._begin_annotation(ensure_layers(self._viewer, self._source.image))
+        folder = self._preferences.settings.labels_folder
+        try:
+            layers = ensure_layers(self._viewer, self._source.image, folder)
+        except Sam2Error as error:
+            self._speech.complain(str(error))
+            return
+        self._begin_annotation(layers)
         if self._annotation is not None:
             self._annotation.tools.tool = "object"
+
+    def _on_folder_requested(self) -> None:
+        start = self._preferences.settings.labels_folder
+        folder = self.dialogs.ask_for_folder("Keep large labels in", start)
+        if folder:
+            self._preferences.change(labels_folder=folder)
 
     def _on_tool_chosen(self, tool: Any) -> None:
         if self._annotation is not None:
@@ -418,7 +433,7 @@ class SegmentWidget(QWidget):
             return  # another image was chosen meanwhile; the offer waits for the first
         try:
             take_up(document, snapshot, "bring back unsaved work")
-        except ProjectError as error:
+        except Sam2Error as error:
             self._speech.complain(str(error))
         else:
             self._safety.restored()

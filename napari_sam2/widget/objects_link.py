@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Labels
@@ -63,9 +64,8 @@ class ObjectsLink:
 
     def show(self, document: Document) -> None:
         """Show the objects and the classes of a document."""
-        assert self._objects is not None
         records = document.state.objects
-        self._panel.table.show_state(document.state, self._objects.get_color, self._ids_here())
+        self._panel.table.show_state(document.state, self._color_of, self._ids_here())
         self._panel.classes.show_classes(document.state.classes)
         self._panel.groups["objects"].set_note(str(len(records)) if records else "")
 
@@ -108,6 +108,10 @@ class ObjectsLink:
         except PromptError:  # in 3-D all of them may be seen
             return None
         return {i for i, record in document.state.objects.items() if is_on(plane, record)}
+
+    def _color_of(self, object_id: int) -> Any:
+        """Give an object's colour; the table, which asks, does not keep the layer alive."""
+        return "gray" if self._objects is None else self._objects.get_color(object_id)
 
     def _do(self, act: Callable[[Document], object]) -> None:
         if self._controller.document is not None:

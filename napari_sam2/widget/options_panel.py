@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam2.widget.folder_choice import FolderChoice
 from napari_sam2.widget.icon_button import IconButton
 from napari_sam2.widget.keys import DEFAULT_KEYS, Keys
 from napari_sam2.widget.look import leave_focus, small
@@ -49,6 +50,11 @@ _EACH_TIP = "Every box or outline that you draw becomes an object by itself, one
 _HOLES_TIP = "Fill what a mask encloses. You see it before you keep it."
 _AREA_TIP = "Drop loose parts of a mask with fewer pixels than this; 0 drops none."
 _SMOOTH_TIP = "Smooth the outline within so many pixels; 0 leaves it as the model drew it."
+_FOLDER_TIP = (
+    "Where objects are kept that are too large for memory: those of lazy images above 256 MiB. "
+    "In a folder of yours they stay, as OME-Zarr; others are removed with their layer. "
+    "Counts for the next image."
+)
 
 
 class OptionsPanel(QWidget):
@@ -62,6 +68,7 @@ class OptionsPanel(QWidget):
 
     changed = Signal(Settings)
     predict_requested = Signal()
+    folder_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,6 +81,8 @@ class OptionsPanel(QWidget):
         self._holes = _check("Fill holes", _HOLES_TIP)
         self._area = _number(MAX_PIXELS, _AREA_TIP)
         self._smooth = _number(MAX_SMOOTH, _SMOOTH_TIP)
+        self._folder = FolderChoice("in a temporary folder")
+        self._folder.setToolTip(_FOLDER_TIP)
         self._lay_out()
         self._connect()
         self.show_settings(self._settings)
@@ -94,6 +103,7 @@ class OptionsPanel(QWidget):
         for spin, value in ((self._area, settings.min_area), (self._smooth, settings.smooth)):
             with QSignalBlocker(spin):
                 spin.setValue(value)
+        self._folder.show_folder(settings.labels_folder)
 
     def show_keys(self, keys: Keys) -> None:
         """Show other keys."""
@@ -114,6 +124,7 @@ class OptionsPanel(QWidget):
             ("Clean-up", self._holes),
             ("Drop below", self._area),
             ("Smooth by", self._smooth),
+            ("Large labels", self._folder),
         )
         for row, (title, widget) in enumerate(rows):
             label = small(QLabel(title))
@@ -136,6 +147,8 @@ class OptionsPanel(QWidget):
         self._policy.activated.connect(lambda at: self._change("policy", list(_POLICIES)[at]))
         self._area.valueChanged.connect(self._setting("min_area"))
         self._smooth.valueChanged.connect(self._setting("smooth"))
+        self._folder.chosen.connect(self._setting("labels_folder"))
+        self._folder.requested.connect(self.folder_requested.emit)
 
     def _setting(self, name: str) -> Callable[[Any], None]:
         return lambda value: self._change(name, value)

@@ -60,6 +60,8 @@ class Settings:
         Embed the planes beside the one on screen while nobody waits.
     export_folder : str
         Where the last export went; empty before the first.
+    labels_folder : str
+        Where large labels are written and stay; empty for a temporary folder.
     """
 
     live: bool = True
@@ -78,6 +80,7 @@ class Settings:
     folded: tuple[str, ...] = ("cache", "classes", "files", "keys", "options")
     keys: Mapping[str, str] = field(default_factory=dict)
     export_folder: str = ""
+    labels_folder: str = ""
 
     @property
     def cleanup(self) -> Cleanup:
@@ -221,4 +224,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "folded": _texts,
     "keys": _text_by_text,
     "export_folder": _text,
+    "labels_folder": _text,
 }

@@ -98,3 +98,20 @@ def test_what_is_no_label_image_is_told(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(PromptError, match=message):
             read_labels(tmp_path / name)
+
+
+def test_large_labels_stay_on_the_disk_until_a_part_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_sam2.session.import_labels.LARGE_BOX", 0)
+    labels = np.arange(3 * 40 * 60, dtype=np.int32).reshape(3, 40, 60)
+    array = zarr.open_array(str(tmp_path / "a"), mode="w", shape=(3, 1, 40, 60, 1), dtype="i4")
+    array[:, 0, :, :, 0] = labels
+    read = read_labels(tmp_path / "a", (1, 3, 40, 60))
+    assert not isinstance(read, np.ndarray)
+    assert read.shape == (1, 3, 40, 60)
+    keys = [(0, 2), (0, 1, slice(3, 9), slice(5, 6)), (slice(0, 1), slice(1, 3), 4), ()]
+    for key in keys:
+        np.testing.assert_array_equal(read[key], labels[None][key])
+    with pytest.raises(PromptError, match="must have the image's shape"):
+        read_labels(tmp_path / "a", (40, 60, 3))

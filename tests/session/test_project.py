@@ -133,7 +133,7 @@ def test_labels_open_with_numpy_alone(saved: Path) -> None:
 def test_block_that_does_not_fit_is_refused_and_the_file_stays(saved: Path) -> None:
     before = saved.read_bytes()
     for index, plane in [((0,), np.ones((2, 2), int)), ((9,), np.ones(SHAPE[1:], int))]:
-        with pytest.raises(ValueError, match="Plane"):
+        with pytest.raises(ValueError, match="Block"):
             save_session(saved, snapshot(labels={index: plane}))
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
@@ -279,7 +279,7 @@ def ways_through(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, .
         (lambda s: s["labels"].update(dtype="O"), "labels.dtype must be an integer type"),
         (lambda s: s["labels"].update(shape=[2**40, 2**40, 2**40]), "must be of"),
         (lambda s: s["labels"]["blocks"][0].update(index=[7]), "must lie in labels"),
-        (lambda s: s["labels"]["blocks"][0].update(member="works/0.bin"), "plane of labels"),
+        (lambda s: s["labels"]["blocks"][0].update(member="works/0.bin"), "block of labels"),
         (lambda s: s.update(written="yesterday"), "written must be a time"),
     ],
 )
@@ -301,7 +301,7 @@ def test_bombs_are_refused_with_little_memory(saved: Path) -> None:
     try:
         rewrite(saved, lambda members: members.update({"labels/0.npy.gz": bomb}))
         tracemalloc.reset_peak()
-        assert "plane of labels" in error_of(saved)
+        assert "block of labels" in error_of(saved)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -23,9 +23,10 @@ from tests.fakes import HeldRunner, SquarePredict
 class Desk:
     """One panel; answers come when they are waited for."""
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, predict: Any = None) -> None:
         self.viewer = viewer
-        self.predict, self.runner = SquarePredict(), HeldRunner()
+        self.predict = SquarePredict() if predict is None else predict
+        self.runner = HeldRunner()
         self.panel = SegmentWidget(viewer, self.predict, self.runner)
         self.said: list[str] = []
         self.controller.failed.connect(self.said.append)

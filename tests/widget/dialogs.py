@@ -26,6 +26,9 @@ class FakeDialogs:
     def ask_what_to_open(self, title: str, start: str, kinds: str) -> str:
         return self._answer(title, start, kinds)
 
+    def ask_for_folder(self, title: str, start: str) -> str:
+        return self._answer(title, start, "")
+
     def _answer(self, *question: str) -> str:
         self.asked.append(question)
         return str(self.answers.pop(0)) if self.answers else ""

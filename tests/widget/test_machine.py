@@ -9,6 +9,9 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -20,9 +23,13 @@ from napari.layers import Labels, Layer, Points, Shapes
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_sam2.layers import label_data
 from napari_sam2.layers.create import find_layers
+from napari_sam2.layers.label_data import levels_of
+from napari_sam2.session import level_labels
 from napari_sam2.widget import SegmentWidget
 from tests.fakes import HeldRunner, SquarePredict
+from tests.session.test_level_labels import halved
 
 SHAPE = (3, 14, 18)  # small, so that masks meet
 SCALE, TRANSLATE = (2, 0.5, 0.5), (0, 10, 20)
@@ -117,7 +124,6 @@ class Model:
         self.object_id, self.work, self.original = self.highest + 1, Work(), None
 
     def commit(self, policy: str) -> bool:
-        self.work.take_answers()  # it waits for them
         mask, own = self.work.mask(), self.labels == self.object_id
         if not mask.any() and not own.any():
             return False
@@ -168,8 +174,13 @@ class Model:
 class Annotating(RuleBasedStateMachine):
     """Drives a panel on a viewer without a window."""
 
+    PATCHES: ClassVar[list[Any]] = []  # that make labels of another kind
+    CAN_PAINT = True
+
     @initialize()
     def open_panel(self) -> None:
+        for one in self.PATCHES:
+            one.start()
         self.viewer = ViewerModel()
         self.image = self.viewer.add_image(np.zeros(SHAPE), scale=SCALE, translate=TRANSLATE)
         self.runner, self.predict = HeldRunner(), SquarePredict()
@@ -187,6 +198,8 @@ class Annotating(RuleBasedStateMachine):
             self.panel.close()
             self.panel.deleteLater()
             QApplication.sendPostedEvents(self.panel, QEvent.Type.DeferredDelete)
+            for one in self.PATCHES:
+                one.stop()
 
     # Doing ----------------------------------------------------------------------------------------
 
@@ -262,6 +275,7 @@ class Annotating(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
+        self.model.work.take_answers()  # it waits for them, and undo leads back to them
         before = copy.deepcopy(self.model)
         if self.model.commit(self.policy):
             self.past.append(before)
@@ -296,6 +310,7 @@ class Annotating(RuleBasedStateMachine):
             self.model = self.future.pop()
         self.controller.redo()
 
+    @precondition(lambda self: self.CAN_PAINT)
     @rule(y=rows, x=columns, side=sides, value=st.sampled_from([0, 1]))
     def paint_on_the_mask(self, y: int, x: int, side: int, value: int) -> None:
         self.settle()
@@ -307,11 +322,13 @@ class Annotating(RuleBasedStateMachine):
         work.removed = (work.removed & ~region) if value else (work.removed | region)
         self.paint(self.layers.mask, region, value * self.model.object_id)
 
+    @precondition(lambda self: self.CAN_PAINT)
     @rule(y=rows, x=columns, side=sides)
     def erase_and_paint_again(self, y: int, x: int, side: int) -> None:
         for value in (1, 0, 1):
             self.paint_on_the_mask(y, x, side, value)
 
+    @precondition(lambda self: self.CAN_PAINT)
     @rule(y=rows, x=columns, side=sides, data=st.data())
     def paint_on_the_objects(self, y: int, x: int, side: int, data: st.DataObject) -> None:
         known = [0, self.model.object_id, 40, *sorted(self.model.kept)]
@@ -408,7 +425,7 @@ class Annotating(RuleBasedStateMachine):
             return
         if self.controller._commit_waits:
             return
-        np.testing.assert_array_equal(self.layers.objects.data, self.model.labels)
+        np.testing.assert_array_equal(pixels_of(self.layers.objects), self.model.labels)
         records = self.controller.document.state.objects
         assert {k: record.area for k, record in records.items()} == {
             k: int((self.model.labels == k).sum()) for k in self.model.kept
@@ -422,24 +439,67 @@ class Annotating(RuleBasedStateMachine):
         if not hasattr(self, "panel") or self.runner.busy:
             return
         wanted = self.model.work.mask() * self.model.object_id
-        np.testing.assert_array_equal(self.layers.mask.data, wanted)
+        np.testing.assert_array_equal(pixels_of(self.layers.mask), wanted)
+
+
+class AnnotatingInChunks(Annotating):
+    """The same with labels in chunks, as if memory were short."""
+
+    PATCHES: ClassVar = [patch.object(label_data, "SHARE", 0)]
+
+
+class AnnotatingOnLevels(Annotating):
+    """The same with coarser levels as well, on which napari does not paint."""
+
+    PATCHES: ClassVar = [
+        *AnnotatingInChunks.PATCHES,
+        patch.object(label_data, "is_wide", lambda _: True),
+        patch.object(level_labels, "_COARSEST", 8),
+    ]
+    CAN_PAINT = False
+
+
+def pixels_of(layer: Labels) -> np.ndarray:
+    """Give the pixels of a layer, once its coarser levels are seen to be right."""
+    levels = [np.asarray(level) for level in levels_of(layer)]
+    for finer, coarser in pairwise(levels):
+        np.testing.assert_array_equal(coarser, halved(finer))
+    return levels[0]
 
 
 def as_tuples(layer: Points | Shapes) -> list[tuple[int, ...]]:
     return [tuple(round(float(value)) for value in row) for row in layer.data]
 
 
-Annotating.TestCase.settings = settings(
-    max_examples=STEPS // STEPS_A_RUN,
-    stateful_step_count=STEPS_A_RUN,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    report_multiple_bugs=False,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # a run of 50 steps shrinks for minutes
-)
+def steps(count: int) -> settings:
+    return settings(
+        max_examples=max(1, count // STEPS_A_RUN),
+        stateful_step_count=STEPS_A_RUN,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        # A run of 50 steps shrinks for minutes.
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    )
+
+
+Annotating.TestCase.settings = steps(STEPS)
+AnnotatingInChunks.TestCase.settings = AnnotatingOnLevels.TestCase.settings = steps(STEPS // 10)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("qapp")
 class TestAnnotating(Annotating.TestCase):
+    pass
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("qapp")
+class TestAnnotatingInChunks(AnnotatingInChunks.TestCase):
+    pass
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("qapp")
+class TestAnnotatingOnLevels(AnnotatingOnLevels.TestCase):
     pass

@@ -26,6 +26,7 @@ from napari_sam2.session.objects import ObjectClass
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
 from napari_sam2.widget.class_editor import PALETTE, ClassEditor, next_color
 from napari_sam2.widget.files_panel import FilesPanel
+from napari_sam2.widget.folder_choice import FolderChoice
 from napari_sam2.widget.folding import FoldingGroup
 from napari_sam2.widget.icon_button import IconButton
 from napari_sam2.widget.keys import COMMAND, DEFAULT_KEYS
@@ -167,7 +168,7 @@ def test_every_option_changes_its_setting(shown) -> None:
     panel.changed.connect(heard)
     settings = Settings()
     live, each, holes = panel.findChildren(QCheckBox)
-    rule, policy = panel.findChildren(QComboBox)
+    rule, policy, *_ = panel.findChildren(QComboBox)
     area, smooth = panel.findChildren(QSpinBox)
     steps = (
         (live.click, {"live": False}),
@@ -194,7 +195,7 @@ def test_settings_are_shown_without_an_echo(shown, rule: str, policy: str) -> No
     panel.show_settings(settings)
     assert [box.isChecked() for box in panel.findChildren(QCheckBox)] == [False, True, True]
     assert [box.value() for box in panel.findChildren(QSpinBox)] == [7, 3]
-    first, overlap = panel.findChildren(QComboBox)
+    first, overlap, *_ = panel.findChildren(QComboBox)
     assert (first.currentIndex(), overlap.currentIndex()) == (
         RULES.index(rule),
         POLICIES.index(policy),
@@ -202,6 +203,23 @@ def test_settings_are_shown_without_an_echo(shown, rule: str, policy: str) -> No
     heard.assert_not_called()
     panel.findChildren(QCheckBox)[0].click()
     heard.assert_called_once_with(replace(settings, live=True))  # and the rest as it was
+
+
+def test_a_folder_for_large_labels_is_chosen_and_taken_back(shown) -> None:
+    panel, heard, requested = shown(OptionsPanel()), Mock(), Mock()
+    panel.changed.connect(heard)
+    panel.folder_requested.connect(requested)
+    (choice,) = panel.findChildren(FolderChoice)
+    assert choice.currentText() == "in a temporary folder"
+    choice.activated.emit(choice.count() - 1)
+    requested.assert_called_once()
+    heard.assert_not_called()
+    panel.show_settings(Settings(labels_folder="/scratch/labels"))
+    assert choice.currentText() == "labels"
+    choice.activated.emit(choice.count() - 1)
+    assert choice.currentText() == "labels"
+    choice.activated.emit(0)
+    heard.assert_called_once_with(Settings())
 
 
 def test_the_model_is_asked_with_a_button(shown) -> None:

@@ -26,6 +26,7 @@ CHANGED = Settings(
     folded=("keys",),
     keys={"commit": "K"},
     export_folder="/data/über",
+    labels_folder="/scratch",
 )
 
 

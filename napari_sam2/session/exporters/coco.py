@@ -74,9 +74,10 @@ def _file_name(export: Export, index: tuple[int, ...]) -> str:
 
 def _annotations(export: Export, categories: _Categories) -> Iterator[dict[str, Any]]:
     number = 0
-    for index, plane in export.occupied_planes():
+    for part in export.whole_objects():
+        index, (y, x) = part.index, part.corner
         image = 1 + (int(np.ravel_multi_index(index, export.shape[:-2])) if index else 0)
-        for object_id, columns in Runs.of(plane.T).by_value():
+        for object_id, columns in Runs.of(part.pixels.T).moved(x, y).by_value():
             number += 1
             yield {
                 "id": number,

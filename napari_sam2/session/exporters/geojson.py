@@ -45,12 +45,12 @@ def write_geojson(
 
 
 def _features(export: Export, object_type: str) -> Iterator[dict[str, Any]]:
-    for index, plane in export.occupied_planes():
-        for object_id, polygons in outlines_of(plane):
+    for part in export.whole_objects():
+        for object_id, polygons in outlines_of(part.pixels, part.corner):
             yield {
                 "type": "Feature",
-                "id": _identity(export, object_id, index),
-                "geometry": _geometry(polygons, _qupath_plane(export, index)),
+                "id": _identity(export, object_id, part.index),
+                "geometry": _geometry(polygons, _qupath_plane(export, part.index)),
                 "properties": {
                     "objectType": object_type,
                     **_properties(export, object_id, _area(polygons)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from napari_sam2.errors import PromptError
 from napari_sam2.session.axis_names import full_unit, short_unit
 from napari_sam2.session.export import Export
 from napari_sam2.session.exporters.whole_file import refuse_existing, written_whole
+from napari_sam2.session.parts import LARGE_PLANE
 
 MAX_CLASSIC_BYTES = 2**32 - 2**25  # what offsets of a TIFF reach, as tifffile counts
+_TILE = 1024
 _IMAGEJ_TYPES = (np.uint8, np.uint16)
 _IMAGEJ_ORDER = "tzcyx"
 _TYPES = (np.uint8, np.uint16, np.uint32)
@@ -25,7 +28,8 @@ _OME_UNITS = {"um": "µm", "angstrom": "Å"}
 def write_label_tiff(export: Export, path: Path, *, overwrite: bool = False) -> None:
     """Write the labels, plane by plane, in the smallest unsigned type that holds them.
 
-    Compressed by zlib: label images shrink to a few percent.
+    Large planes are written in tiles, as OME-TIFF: ImageJ's kind has none. Compressed by zlib:
+    label images shrink to a few percent.
 
     Raises
     ------
@@ -39,14 +43,17 @@ def write_label_tiff(export: Export, path: Path, *, overwrite: bool = False) -> 
     planes = int(np.prod(export.shape[:-2]))
     nbytes = int(np.prod(export.shape)) * np.dtype(dtype).itemsize
     is_big = nbytes + planes * 1024 > MAX_CLASSIC_BYTES
-    kind = _imagej if _fits_imagej(export, dtype) and not is_big else _ome
+    is_tiled = export.shape[-2] * export.shape[-1] > LARGE_PLANE
+    is_plain = _fits_imagej(export, dtype) and not (is_big or is_tiled)
+    kind = _imagej if is_plain else _ome
     with written_whole(path, overwrite=overwrite) as unfinished:
         tifffile.imwrite(
             unfinished,
-            _planes(export, dtype),
+            _tiles(export, dtype) if is_tiled else _planes(export, dtype),
             shape=export.shape,
             dtype=dtype,
             bigtiff=is_big,
+            tile=(_TILE, _TILE) if is_tiled else None,
             compression="zlib",
             photometric="minisblack",
             **kind(export),
@@ -71,6 +78,18 @@ def _fits_imagej(export: Export, dtype: type[Any]) -> bool:
 def _planes(export: Export, dtype: type[Any]) -> Iterator[NDArray[Any]]:
     for index in np.ndindex(*export.shape[:-2]):
         yield np.maximum(export.turned[index], 0).astype(dtype)
+
+
+def _tiles(export: Export, dtype: type[Any]) -> Iterator[NDArray[Any]]:
+    """Give squares row by row; those at the far edges are filled up with 0."""
+    height, width = export.shape[-2:]
+    for index in np.ndindex(*export.shape[:-2]):
+        for y, x in product(range(0, height, _TILE), range(0, width, _TILE)):
+            key = (*index, slice(y, y + _TILE), slice(x, x + _TILE))
+            part = export.turned[key]
+            tile = np.zeros((_TILE, _TILE), dtype)
+            tile[: part.shape[0], : part.shape[1]] = np.maximum(part, 0)
+            yield tile
 
 
 def _imagej(export: Export) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError, Sam2Error
-from napari_sam2.session.axis_names import full_unit
+from napari_sam2.session.axis_names import NGFF_TYPES, full_unit
 from napari_sam2.session.export import Export
 from napari_sam2.session.zarr_store import create_array, open_group
 
@@ -22,7 +23,6 @@ VERSION = "0.4"
 LABELS_NAME = "objects"
 _SMALLEST_LEVEL = 512
 _ORDER = "tczyx"  # NGFF wants time, channel, space
-_TYPES = {"t": "time", "c": "channel"}
 _GOLDEN = 0.618033988749895  # hues this far apart stay apart
 
 
@@ -99,17 +99,34 @@ def _write_labels(export: Export, folder: Path, store: Path, levels: int) -> Non
         _create_level(export, folder / str(level), order, 2**level) for level in range(levels)
     ]
     values: set[int] = set()
-    for index, plane in export.occupied_planes():
-        positive = np.maximum(plane, 0)
+    for part in export.occupied_parts():
+        positive = np.maximum(part.pixels, 0)
         values.update(np.unique(positive).tolist())
-        place = tuple(index[axis] for axis in order[:-2])
+        place = tuple(part.index[axis] for axis in order[:-2])
         for level, array in enumerate(arrays):
-            array[place] = positive[:: 2**level, :: 2**level]
+            _put(array, place, part.corner, positive, 2**level)
     attributes = {
         "multiscales": [_multiscale(export, order, levels)],
         "image-label": _image_label(export, sorted(values - {0}), has_image=_has_image(store)),
     }
     open_group(folder).attrs.update(attributes)
+
+
+def _put(
+    array: Any,
+    place: tuple[int, ...],
+    corner: tuple[int, int],
+    pixels: NDArray[Any],
+    factor: int,
+) -> None:
+    """Write every `factor`-th pixel of the plane that lies in a part of it."""
+    first = tuple(-(-at // factor) for at in corner)  # in the level
+    y, x = (at * factor - begin for at, begin in zip(first, corner, strict=True))
+    taken = pixels[y::factor, x::factor]
+    if taken.size:
+        box = (slice(at, at + size) for at, size in zip(first, taken.shape, strict=True))
+        key = (*place, *box)
+        array[key] = taken
 
 
 def _create_level(export: Export, folder: Path, order: Sequence[int], factor: int) -> Any:
@@ -123,9 +140,7 @@ def _multiscale(export: Export, order: Sequence[int], levels: int) -> dict[str, 
     axes, sizes = [], [export.pixel_sizes[axis] for axis in order]
     for axis in order:
         letter, unit = export.letters[axis], full_unit(export.axis_units[axis])
-        axes.append(
-            {"name": letter, "type": _TYPES.get(letter, "space")} | ({"unit": unit} if unit else {})
-        )
+        axes.append({"name": letter, "type": NGFF_TYPES[letter]} | ({"unit": unit} if unit else {}))
     return {
         "version": VERSION,
         "name": export.image_name,

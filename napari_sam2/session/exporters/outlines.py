@@ -19,13 +19,17 @@ _FIRST = np.array([(0, 0), (0, 1), (1, 1), (1, 0)])
 _LEFT, _STRAIGHT, _RIGHT = 3, 0, 1  # added to a direction
 
 
-def outlines_of(plane: NDArray[Any]) -> Iterator[tuple[int, list[Polygon]]]:
+def outlines_of(
+    plane: NDArray[Any], corner: tuple[int, int] = (0, 0)
+) -> Iterator[tuple[int, list[Polygon]]]:
     """Give each label of a plane as polygons, in order of the labels.
 
     Parameters
     ----------
     plane : integer array, shape (H, W)
         0 and below are background.
+    corner : (y, x)
+        Of a part of a plane: where it begins.
 
     Yields
     ------
@@ -34,8 +38,8 @@ def outlines_of(plane: NDArray[Any]) -> Iterator[tuple[int, list[Polygon]]]:
     polygons : list of polygons
         One for each part; parts that meet at a corner only are two. A polygon is its outer ring
         and then its holes; a ring is a list of [x, y] corners, the first once more at the end.
-        (0, 0) is the top left corner of the first pixel. Rings do not touch themselves; outer
-        rings have a positive area in (x, y), holes a negative one, as RFC 7946 has it.
+        (0, 0) is the top left corner of the plane's first pixel. Rings do not touch themselves;
+        outer rings have a positive area in (x, y), holes a negative one, as RFC 7946 has it.
     """
     part, (top, left) = _cropped(plane)
     if part.size == 0:
@@ -45,7 +49,7 @@ def outlines_of(plane: NDArray[Any]) -> Iterator[tuple[int, list[Polygon]]]:
     for number, (y, x), ring in _rings(_parts_of(part)):
         polygon = polygons.setdefault(number, [])
         labels[number] = int(part[y, x])
-        whole = ring + np.array((left, top))
+        whole = ring + np.array((left + corner[1], top + corner[0]))
         polygon.insert(0 if _is_outer(ring) else len(polygon), whole.tolist())
     of_label: dict[int, list[Polygon]] = {}
     for number in sorted(polygons):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.session.axis_names import short_unit
-from napari_sam2.session.export import Export
+from napari_sam2.session.export import Export, check_holdable
 from napari_sam2.session.exporters.whole_file import written_whole
 from napari_sam2.session.objects import ObjectRecord
 from napari_sam2.session.records import records_of
@@ -82,6 +82,7 @@ class _Table:
 
     def _row(self, found: ObjectRecord, at: list[int]) -> dict[str, Any]:
         """Measure an object at one time; give nothing if it is not there."""
+        check_holdable(found)
         box: list[int | slice] = [
             slice(*ends) for ends in zip(found.start, found.stop, strict=True)
         ]

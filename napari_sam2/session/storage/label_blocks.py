@@ -1,10 +1,10 @@
-"""Planes of labels as compressed NumPy files: all but the last two axes number the planes."""
+"""Blocks of labels as compressed NumPy files."""
 
 from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.session.storage.json_values import MalformedError
+from napari_sam2.session.storage.label_grid import BlockIndex, LabelGrid
 
-BlockIndex = tuple[int, ...]
 Block = NDArray[Any] | Callable[[], NDArray[Any]]
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
@@ -25,14 +25,14 @@ _MAX_HEADER = 4096  # of a NumPy file; ours take 128 bytes
 
 @dataclass(frozen=True)
 class PackedBlock:
-    """One plane of labels, compressed; call it for its pixels.
+    """One block of labels, a plane or a part of it, compressed; call it for its pixels.
 
     Attributes
     ----------
     content : bytes
         A NumPy file (.npy) in gzip.
     shape : (H, W)
-        Size of the plane.
+        Size of the block.
     dtype : dtype
         Of the pixels that it gives; those in the file may be narrower.
     """
@@ -43,7 +43,7 @@ class PackedBlock:
 
     @classmethod
     def of(cls, pixels: NDArray[Any], dtype: np.dtype[Any]) -> PackedBlock:
-        """Compress a plane (H, W)."""
+        """Compress a block (H, W)."""
         stored = np.ascontiguousarray(pixels, dtype.newbyteorder("<"))
         header = io.BytesIO()
         np.lib.format.write_array_header_1_0(
@@ -91,34 +91,28 @@ class PackedBlock:
             if not part:
                 break
         if part or size != wanted:
-            raise MalformedError(f"a plane of labels must have {wanted} bytes, got others")
+            raise MalformedError(f"a block of labels must have {wanted} bytes, got others")
 
 
 def pack_blocks(
-    blocks: Mapping[BlockIndex, Block], shape: Sequence[int], dtype: np.dtype[Any]
+    blocks: Mapping[BlockIndex, Block], grid: LabelGrid, dtype: np.dtype[Any]
 ) -> Iterator[tuple[BlockIndex, PackedBlock | None]]:
-    """Compress planes one after the other; None for one that is all 0.
+    """Compress blocks one after the other; None for one that is all 0.
 
     Raises
     ------
     ValueError
-        If an index or a plane does not fit labels of `shape`.
+        If an index or a block does not fit the grid.
     """
-    height, width = (int(size) for size in shape[-2:])
     for index, block in blocks.items():
-        fits = len(index) == len(shape) - 2
-        if not fits or not all(0 <= i < size for i, size in zip(index, shape, strict=False)):
-            raise ValueError(f"Plane {index} must be one of labels of shape {tuple(shape)}.")
-        if isinstance(block, PackedBlock) and (block.shape, block.dtype) == (
-            (height, width),
-            dtype,
-        ):
+        sides = grid.sides(index)
+        if isinstance(block, PackedBlock) and (block.shape, block.dtype) == (sides, dtype):
             yield index, block
             continue
         pixels = np.asarray(block() if callable(block) else block)
-        if pixels.shape != (height, width):
+        if pixels.shape != sides:
             raise ValueError(
-                f"Plane {index} of the labels must be {height} x {width}, got {pixels.shape}."
+                f"Block {index} of the labels must be {sides[0]} x {sides[1]}, got {pixels.shape}."
             )
         yield index, PackedBlock.of(pixels, dtype) if pixels.any() else None
 
@@ -132,9 +126,9 @@ def _unpacked(content: bytes) -> Iterator[bytes]:
             yield chunk
             chunk = unpacker.decompress(unpacker.unconsumed_tail, _STEP)
     except zlib.error as error:
-        raise MalformedError(f"a plane of labels cannot be decompressed ({error})") from error
+        raise MalformedError(f"a block of labels cannot be decompressed ({error})") from error
     if not unpacker.eof:
-        raise MalformedError("a plane of labels is cut short")
+        raise MalformedError("a block of labels is cut short")
 
 
 def _parse_header(start: bytes, shape: tuple[int, int]) -> tuple[np.dtype[Any], bytes]:
@@ -149,9 +143,9 @@ def _parse_header(start: bytes, shape: tuple[int, int]) -> tuple[np.dtype[Any], 
         read = {(1, 0): np.lib.format.read_array_header_1_0}[version]
         told, is_fortran, dtype = read(file, max_header_size=_MAX_HEADER)
     except (ValueError, KeyError, TypeError, SyntaxError, RecursionError) as error:
-        raise MalformedError(f"a plane of labels is not a NumPy file ({error})") from error
+        raise MalformedError(f"a block of labels is not a NumPy file ({error})") from error
     if told != shape or is_fortran or dtype.name not in DTYPES or dtype.byteorder == ">":
         raise MalformedError(
-            f"a plane of labels must be integers of {shape}, got {dtype} of {told}"
+            f"a block of labels must be integers of {shape}, got {dtype} of {told}"
         )
     return dtype, file.read()

@@ -17,7 +17,8 @@ from filelock import FileLock
 from napari_sam2.session.objects import AtWork, State
 from napari_sam2.session.snapshot import Snapshot
 from napari_sam2.session.storage.json_values import MalformedError
-from napari_sam2.session.storage.label_blocks import Block, BlockIndex, PackedBlock, pack_blocks
+from napari_sam2.session.storage.label_blocks import Block, PackedBlock, pack_blocks
+from napari_sam2.session.storage.label_grid import BlockIndex
 from napari_sam2.session.storage.members import (
     ZipMembers,
     put_in_place,
@@ -117,7 +118,7 @@ class RecoveryFolder:
             changed = {index: changed[index] for index in dirty if index in changed}
         candidates = {*self._blocks, *self._unsaved} if dirty is None else dirty
         self._unsaved |= {index: None for index in candidates if index not in changed}
-        self._unsaved |= pack_blocks(changed, snapshot.label_shape, snapshot.label_dtype)
+        self._unsaved |= pack_blocks(changed, snapshot.grid, snapshot.label_dtype)
 
     def _open(self) -> None:
         if not self._lock.is_locked:

@@ -25,14 +25,16 @@ from napari_sam2.session.storage.json_values import (
     plain,
     tuple_of,
 )
-from napari_sam2.session.storage.label_blocks import DTYPES, BlockIndex, PackedBlock
+from napari_sam2.session.storage.label_blocks import DTYPES, PackedBlock
+from napari_sam2.session.storage.label_grid import BlockIndex, LabelGrid
 from napari_sam2.session.storage.members import Members
 from napari_sam2.session.storage.work_reader import decode_record, decode_work
 from napari_sam2.session.storage.work_writer import encode_record, encode_work
 
 SESSION = "session.json"
 FORMAT = "napari-sam2 session"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_OF_WHOLE_PLANES = 1  # which earlier readers know
 _MAX_JSON_BYTES = 2**28  # text takes up to twenty times its size once it is read
 
 
@@ -66,13 +68,13 @@ def encode_session(
     works : mapping of int to str
         The name of each of `works_of(snapshot.state)`, without .json and .bin.
     blocks : mapping of index to str
-        The name of each plane of labels.
+        The name of each block of labels.
     """
-    state = snapshot.state
+    state, side = snapshot.state, int(snapshot.block_side)
     return dump(
         {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if side else _OF_WHOLE_PLANES,
             "written": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             "versions": package_versions(),
             "image": _encode_image(snapshot.image),
@@ -80,6 +82,7 @@ def encode_session(
             "labels": {
                 "shape": [int(size) for size in snapshot.label_shape],
                 "dtype": snapshot.label_dtype.name,
+                **({"block_side": side} if side else {}),
                 "blocks": [
                     {"index": [int(i) for i in index], "member": blocks[index]} for index in blocks
                 ],
@@ -116,14 +119,16 @@ def read_snapshot(members: Members) -> Snapshot:
     if len(shape) < 2:
         raise MalformedError(f"labels.shape must have two axes or more, got {shape}")
     dtype = labels.get("dtype", _as_dtype)
+    grid = LabelGrid(shape, labels.get_or("block_side", 0, as_size))
     return Snapshot(
         state=_StateReader(members, shape).read(fields),
-        labels=_read_blocks(members, labels, shape, dtype),
+        labels=_read_blocks(members, labels, grid, dtype),
         label_shape=shape,
         label_dtype=dtype,
         image=fields.get("image", _as_image),
         settings=fields.get_or("settings", {}, as_mapping),
         written=_written(fields),
+        block_side=grid.side,
     )
 
 
@@ -175,15 +180,18 @@ def _open(members: Members) -> Fields:
 
 
 def _read_blocks(
-    members: Members, labels: Fields, shape: tuple[int, ...], dtype: np.dtype[Any]
+    members: Members, labels: Fields, grid: LabelGrid, dtype: np.dtype[Any]
 ) -> dict[BlockIndex, PackedBlock]:
     def read_block(value: object, where: str) -> tuple[BlockIndex, PackedBlock]:
         fields = Fields(value, where)
-        index = fields.get("index", tuple_of(as_size, len(shape) - 2))
-        if any(i >= size for i, size in zip(index, shape, strict=False)):
-            raise MalformedError(f"{where}.index must lie in labels of {shape}, got {index}")
-        content = members.read(fields.get("member", as_text))
-        block = PackedBlock(content, (shape[-2], shape[-1]), dtype)
+        index = fields.get("index", tuple_of(as_size))
+        try:
+            sides = grid.sides(index)
+        except ValueError as error:
+            raise MalformedError(
+                f"{where}.index must lie in labels of {grid.shape}, got {index}"
+            ) from error
+        block = PackedBlock(members.read(fields.get("member", as_text)), sides, dtype)
         block.check()
         return index, block
 
