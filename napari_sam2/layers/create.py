@@ -16,6 +16,7 @@ _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever
 _NEW = "is_new"
 _POINT_FRACTION = 1 / 30  # diameter of a point, in longest sides of the image; see `ScreenSizes`
 _EDGE_FRACTION = 1 / 250  # width of a shape's edge, in the same
+PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _BORDER = 0.07  # width of a point's border, in its diameters
 
 
@@ -30,38 +31,60 @@ class OurLayers(NamedTuple):
 
 def create_points(image: Image) -> Points:
     """Make an empty layer for positive and negative points on `image`."""
-    return Points(
+    points = Points(
         ndim=image.ndim,
         features={POLARITY: np.empty(0, int)},
         feature_defaults={POLARITY: POSITIVE},
         size=max(1.0, max(_shape(image)) * _POINT_FRACTION),
         border_color="black",  # on bright objects as well
         border_width=_BORDER,
-        **_lying_on(image, "points"),
+        **_ours(image, "points"),
     )
+    lay_on(points, image)
+    return points
 
 
 def create_shapes(image: Image) -> Shapes:
     """Make an empty layer for boxes, outlines and scribbles on `image`."""
-    return Shapes(
+    shapes = Shapes(
         ndim=image.ndim,
         features={POLARITY: np.empty(0, int)},
         feature_defaults={POLARITY: POSITIVE},
         opacity=1,
         face_color="transparent",
         edge_width=max(1.0, max(_shape(image)) * _EDGE_FRACTION),
-        **_lying_on(image, "shapes"),
+        **_ours(image, "shapes"),
     )
+    lay_on(shapes, image)
+    return shapes
 
 
 def create_mask(image: Image) -> Labels:
     """Make an empty layer for the mask of the object at work, before it is one of the objects."""
-    return Labels(np.zeros(_shape(image), np.int32), opacity=0.7, **_lying_on(image, "mask"))
+    mask = Labels(np.zeros(_shape(image), np.int32), opacity=0.7, **_ours(image, "mask"))
+    lay_on(mask, image)
+    return mask
 
 
 def create_objects(image: Image) -> Labels:
     """Make an empty layer for the objects in `image` that are kept."""
-    return Labels(np.zeros(_shape(image), np.int32), opacity=0.5, **_lying_on(image, "objects"))
+    objects = Labels(np.zeros(_shape(image), np.int32), opacity=0.5, **_ours(image, "objects"))
+    lay_on(objects, image)
+    return objects
+
+
+def lay_on(layer: Layer, image: Image) -> None:
+    """Place a layer exactly where an image is, in the same units and along the same axes."""
+    for name in PLACE:
+        value, wanted = _placed(layer, name), _placed(image, name)
+        if not np.array_equal(value, wanted):  # each that is set draws the layer anew
+            setattr(layer, name, wanted)
+
+
+def _placed(layer: Layer, name: str) -> Any:
+    """Give one part of a layer's place, which no other layer shares: it may change in place."""
+    value = getattr(layer, name)
+    return value.affine_matrix.copy() if name == "affine" else value
 
 
 def find_layers(viewer: ViewerModel, image: Image) -> OurLayers | None:
@@ -80,6 +103,7 @@ def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
             layer.metadata[_OURS]["layer"] = str(layer.unique_id)
             at = viewer.layers.index(found[-1]) if found else len(viewer.layers)
             viewer.layers.insert(at, layer)  # below the one that belongs on top of it
+            layer.visible = True
         found.append(layer)
     return OurLayers(*reversed(found))
 
@@ -126,20 +150,14 @@ def _shape(image: Image) -> tuple[int, ...]:
     return tuple(int(size) for size in image.data.shape[: image.ndim])
 
 
-def _lying_on(image: Image, content: str) -> dict[str, Any]:
-    """Give the arguments that place a new layer exactly on an image, and mark it as ours."""
+def _ours(image: Image, content: str) -> dict[str, Any]:
+    """Give the arguments that name a new layer and mark it as ours.
+
+    It is hidden, until the viewer has told it what is on screen: napari would first draw it along
+    its last two axes, and warn if it cannot be seen from there because it is turned along others.
+    """
     mark = {"image": str(image.unique_id), "name": image.name, "content": content, _NEW: True}
-    return {
-        "name": f"{image.name}: {content}",
-        "metadata": {_OURS: mark},
-        "scale": image.scale,
-        "translate": image.translate,
-        "rotate": image.rotate,
-        "shear": image.shear,
-        "affine": image.affine,
-        "units": image.units,
-        "axis_labels": image.axis_labels,
-    }
+    return {"name": f"{image.name}: {content}", "metadata": {_OURS: mark}, "visible": False}
 
 
 _CREATE: dict[str, Callable[[Image], Layer]] = {
