@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
+from typing import TypeVar
 
 GREY_AXES = ("YX", "ZYX", "TYX", "CZYX", "TZYX", "TCZYX", "PTCZYX")
 COLOUR_AXES = ("YX rgb", "YX rgba", "ZYX rgb", "TZYX rgb")
@@ -15,6 +16,9 @@ PLACINGS = ("identity", "scaled", "moved", "rotated", "sheared", "affine", "mixe
 ORDERS = ("in order", "transposed", "rolled", "across")
 COMPANIES = ("alone", "larger stack", "other units")
 PROMPTS = ("on the image", "elsewhere", "before the image")
+OTHERS = tuple(product(COMPANIES, PROMPTS))
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,7 @@ def _geometry() -> Iterator[Case]:
                 rounds.take(KINDS),
                 placing,
                 order,
-                rounds.take(COMPANIES),
-                rounds.take(PROMPTS),
+                *rounds.take(OTHERS),
             )
 
 
@@ -112,8 +115,7 @@ def _data() -> Iterator[Case]:
                 kind,
                 rounds.take(PLACINGS),
                 rounds.take(_orders_of(axes)),
-                rounds.take(COMPANIES),
-                rounds.take(PROMPTS),
+                *rounds.take(OTHERS),
             )
 
 
@@ -129,9 +131,9 @@ class _Rounds:
     """Gives one value after the other, each time a list is asked for."""
 
     def __init__(self) -> None:
-        self._at: dict[tuple[str, ...], int] = {}
+        self._at: dict[tuple[object, ...], int] = {}
 
-    def take(self, values: tuple[str, ...]) -> str:
+    def take(self, values: tuple[_T, ...]) -> _T:
         at = self._at.get(values, 0)
         # One further in each round: lists whose lengths have a common divisor must not march in
         # step with the grid.

@@ -220,7 +220,7 @@ class Scene:
             rgb=bool(case.colours),
             multiscale=case.kind.startswith("multiscale"),
             units=self._units,
-            contrast_limits=None if case.colours else self._values(),
+            contrast_limits=self._values(),
             axis_labels=[letter.lower() for letter in case.letters],
             **self.placing.arguments,
         )
