@@ -15,6 +15,13 @@ _PERCENTILE_SAMPLES = 1_000_000  # more pixels make percentiles slower, not bett
 _REAL_KINDS = "biuf"
 
 
+def in_memory(part: Any) -> NDArray[Any]:
+    """Give a part of any array, lazy or not, as numpy has it: what is masked stays masked."""
+    if hasattr(part, "compute"):  # dask forgets masks on numpy's own way
+        part = part.compute()
+    return np.asanyarray(part)
+
+
 def as_plane(image: ArrayLike) -> NDArray[Any]:
     """Check an image and drop what the model cannot use.
 
