@@ -118,7 +118,7 @@ def _index_at(layer: Layer, plane: Plane, dims: Dims) -> tuple[int, ...]:
 
 
 def _check_not_oblique(layer: Layer, plane: Plane) -> None:
-    linear = _linear_matrix(layer)
+    linear = linear_matrix(layer)
     shown, hidden = list(plane.axes), list(plane.hidden_axes)
     mixed = np.abs([*linear[np.ix_(shown, hidden)].flat, *linear[np.ix_(hidden, shown)].flat])
     if mixed.size and mixed.max() > _OBLIQUE * np.abs(linear).max():
@@ -128,7 +128,7 @@ def _check_not_oblique(layer: Layer, plane: Plane) -> None:
         )
 
 
-def _linear_matrix(layer: Layer) -> NDArray[np.float64]:
+def linear_matrix(layer: Layer) -> NDArray[np.float64]:
     """Give the data-to-world matrix (D, D) without its translation, by sending unit steps."""
     origin = np.array(layer.data_to_world(np.zeros(layer.ndim)))
     steps = [np.array(layer.data_to_world(step)) - origin for step in np.eye(layer.ndim)]

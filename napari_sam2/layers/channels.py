@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from napari.components import Dims, ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -18,7 +18,7 @@ from napari_sam2.layers.create import PLACE
 from napari_sam2.session.masks import Box
 from napari_sam2.session.plane_image import PlaneImage, Read
 from napari_sam2.session.planes import Plane
-from napari_sam2.session.view import BLUE, GREEN, RED, Channel, Color, Normalisation, View
+from napari_sam2.session.view import BLUE, GREEN, RED, Channel, Colors, Normalisation, View
 
 RGB = (RED, GREEN, BLUE)
 _COLORS = 256  # of a colormap whose steps are not even
@@ -36,14 +36,14 @@ class ChannelChoice:
     ----------
     axis : int or None
         An axis of the image's data along which its channels lie.
-    indices : tuple of int
-        Places along that axis: one is shown grey, two or three red, green and blue.
+    indices : tuple of int or None
+        Places along that axis that are shown red, green and blue; one without others is grey.
     others : tuple of Image
         Layers that are added to the image, all in the colours in which they are shown.
     """
 
     axis: int | None = None
-    indices: tuple[int, ...] = ()
+    indices: tuple[int | None, ...] = ()
     others: tuple[Image, ...] = ()
 
     def fits(self, image: Image) -> bool:
@@ -52,8 +52,14 @@ class ChannelChoice:
             return image not in self.others
         if image.rgb or image.ndim < 3 or not 0 <= self.axis < image.ndim:
             return False
-        size = image.data.shape[self.axis]
-        return 1 <= len(self.indices) <= len(RGB) and all(0 <= at < size for at in self.indices)
+        size, used = image.data.shape[self.axis], [at for _, at in self.colored]
+        return len(self.indices) <= len(RGB) and bool(used) and all(0 <= at < size for at in used)
+
+    @property
+    def colored(self) -> list[tuple[Colors, int]]:
+        """The places that are used, with their colours."""
+        pairs = zip(RGB, self.indices, strict=False)
+        return [(colors, at) for colors, at in pairs if at is not None]
 
 
 ALONE = ChannelChoice()
@@ -131,8 +137,8 @@ class Channels:
         assert image is not None
         if choice.axis is not None:
             parts = [make(image, at, version) for at in _along(image, plane, choice)]
-            colors = RGB if len(parts) > 1 else (None,)
-            channels = [channel_of(image, color) for _, color in zip(parts, colors, strict=False)]
+            channels = [channel_of(image, colors) for colors, _ in choice.colored]
+            channels = channels if len(channels) > 1 else [channel_of(image)]
         elif choice.others:
             parts = [make(image, plane, version)]
             for pixels in self._pixels:
@@ -149,10 +155,20 @@ class Channels:
         found: dict[str, Any] = {}
         if self._normalisation != "limits":
             found["normalisation"] = self._normalisation
-        if self._choice.axis is not None:
-            found |= {"axis": self._choice.axis, "indices": list(self._choice.indices)}
-        if self._choice.others and self._image is not None:
-            found["layers"] = [layer.name for layer in (self._image, *self._choice.others)]
+        choice, image = self._choice, self._image
+        if choice.axis is not None and image is not None:
+            name = str(image.axis_labels[choice.axis])
+            found |= {"axis": choice.axis, "axis_name": name, "indices": list(choice.indices)}
+        if choice.others and image is not None:
+            found["layers"] = [
+                {
+                    "name": layer.name,
+                    "contrast_limits": [float(value) for value in layer.contrast_limits],
+                    "gamma": float(layer.gamma),
+                    "colormap": "RGB" if layer.rgb else str(layer.colormap.name),
+                }
+                for layer in (image, *choice.others)
+            ]
         return found
 
     def _follow(self, choice: ChannelChoice) -> None:
@@ -234,13 +250,24 @@ class _JoinedReader:
         return tuple(array for read in self.readers for array in read(region, step))
 
 
-def channel_of(image: Image, colors: tuple[Color, ...] | None = None) -> Channel:
+def choice_from(
+    described: Mapping[str, Any], image: Image, layers: Iterable[Layer]
+) -> ChannelChoice:
+    """Give back what `Channels.describe` told, as far as it is there."""
+    if "axis" in described:
+        return ChannelChoice(described["axis"], tuple(described["indices"]))
+    names = [layer["name"] for layer in described.get("layers", [])]
+    others = [layer for layer in layers if isinstance(layer, Image) and layer != image]
+    return ChannelChoice(others=tuple(layer for layer in others if layer.name in names))
+
+
+def channel_of(image: Image, colors: Colors | None = None) -> Channel:
     """Give how a layer is shown, in other colours than its own."""
     low, high = image.contrast_limits
     return Channel((float(low), float(high)), float(image.gamma), colors)
 
 
-def colors_of(image: Image) -> tuple[Color, ...] | None:
+def colors_of(image: Image) -> Colors | None:
     """Give the colours of a layer's colormap, in even steps; None for an RGB layer."""
     if image.rgb:
         return None
@@ -263,7 +290,7 @@ def _along(image: Image, plane: Plane, choice: ChannelChoice) -> list[Plane]:
         )
     at = plane.hidden_axes.index(choice.axis)
     index = plane.index
-    return [Plane(plane.axes, (*index[:at], c, *index[at + 1 :])) for c in choice.indices]
+    return [Plane(plane.axes, (*index[:at], c, *index[at + 1 :])) for _, c in choice.colored]
 
 
 def _check_levels(image: Image, other: Image, parts: Sequence[PlaneImage]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from napari.components import ViewerModel
+from napari.components import LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_sam2.session.prompts import POSITIVE
@@ -108,6 +108,27 @@ def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
     return OurLayers(*reversed(found))
 
 
+def new_mark(image: Image, content: str) -> dict[str, Any]:
+    """Give the metadata by which we know a layer that was made for an image."""
+    return {_OURS: {"image": str(image.unique_id), "name": image.name, "content": content}}
+
+
+def is_ours(layer: Layer) -> bool:
+    """Tell whether a layer was made by us, and is nothing to annotate."""
+    return isinstance(layer.metadata.get(_OURS), dict)
+
+
+def add_quietly(layers: LayerList, at: int, layer: Layer) -> None:
+    """Insert a layer that was made hidden, and leave selected what is selected."""
+    selected, active = list(layers.selection), layers.selection.active
+    layers.insert(at, layer)
+    layers.selection.clear()
+    layers.selection.update(selected)
+    if active is not None:
+        layers.selection.active = active
+    layer.visible = True
+
+
 def no_longer_new(layer: Layer) -> bool:
     """Tell once whether a layer has just been made, and is empty without a look at its data."""
     return bool(layer.metadata[_OURS].pop(_NEW, False))
@@ -156,8 +177,9 @@ def _ours(image: Image, content: str) -> dict[str, Any]:
     It is hidden, until the viewer has told it what is on screen: napari would first draw it along
     its last two axes, and warn if it cannot be seen from there because it is turned along others.
     """
-    mark = {"image": str(image.unique_id), "name": image.name, "content": content, _NEW: True}
-    return {"name": f"{image.name}: {content}", "metadata": {_OURS: mark}, "visible": False}
+    metadata = new_mark(image, content)
+    metadata[_OURS][_NEW] = True
+    return {"name": f"{image.name}: {content}", "metadata": metadata, "visible": False}
 
 
 _CREATE: dict[str, Callable[[Image], Layer]] = {

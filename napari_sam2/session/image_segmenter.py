@@ -34,28 +34,13 @@ from napari_sam2.session.preprocess import as_picture, normalised
 from napari_sam2.session.prompts import LowResMask, Request
 from napari_sam2.session.regions import Surroundings, first_region, next_region
 from napari_sam2.session.results import Prediction
-from napari_sam2.session.view import View, compose
+from napari_sam2.session.view import Look, View, compose
 
 Report = Callable[[str], None]
 """Told "loading", "embedding" or "decoding" as each begins, and "downloading 35 %" on the way."""
 
 _LOW_RES_STRIDE = 4  # model pixels per pixel of the low-resolution masks
 _MOST_LOOKS = 3  # at one object: the first, and two in regions that suit it better
-
-
-class Look(NamedTuple):
-    """What the model sees.
-
-    Attributes
-    ----------
-    region : (y0, x0, y1, x1)
-        The part of the plane that is squeezed into the model's square input.
-    picture : float32, shape (S, S, 3)
-        Red, green and blue, in [0, 1].
-    """
-
-    region: Box
-    picture: NDArray[np.float32]
 
 
 class _Embedded(NamedTuple):

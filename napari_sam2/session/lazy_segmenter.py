@@ -9,9 +9,10 @@ from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.device import free_memory, load_model
 from napari_sam2.session.feature_store import FeatureStore
-from napari_sam2.session.image_segmenter import ImageSegmenter, Look, Report
+from napari_sam2.session.image_segmenter import ImageSegmenter, Report
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.view import Look
 
 _IN_MEMORY = CacheOptions()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.session.masks import Box
 from napari_sam2.session.pixels import to_unit, value_range
 
 Normalisation = Literal["limits", "percentile", "min-max", "full"]
@@ -16,8 +17,13 @@ NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 
 Color = tuple[float, float, float]
 """Red, green and blue, each in [0, 1]."""
+Colors = tuple[Color, ...]
+"""What black and white, and even steps between them, are shown as."""
 
-RED, GREEN, BLUE = (((0.0, 0.0, 0.0), tuple(np.eye(3)[c].tolist())) for c in range(3))
+BLACK: Color = (0.0, 0.0, 0.0)
+RED: Colors = (BLACK, (1.0, 0.0, 0.0))
+GREEN: Colors = (BLACK, (0.0, 1.0, 0.0))
+BLUE: Colors = (BLACK, (0.0, 0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Channel:
 
     limits: tuple[float, float] | None = None
     gamma: float = 1.0
-    colors: tuple[Color, ...] | None = None
+    colors: Colors | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,21 @@ class View:
     def limits(self) -> tuple[float, float] | None:
         """The limits of the first channel."""
         return self.channels[0].limits
+
+
+class Look(NamedTuple):
+    """What the model sees.
+
+    Attributes
+    ----------
+    region : (y0, x0, y1, x1)
+        The part of the plane that is squeezed into the model's square input.
+    picture : float32, shape (S, S, 3)
+        Red, green and blue, in [0, 1].
+    """
+
+    region: Box
+    picture: NDArray[np.float32]
 
 
 def compose(arrays: Sequence[NDArray[Any]], view: View) -> Iterator[NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
@@ -14,7 +15,7 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap
 
 from napari_sam2.errors import PromptError
-from napari_sam2.layers.channels import ALONE, ChannelChoice, colors_of
+from napari_sam2.layers.channels import ALONE, ChannelChoice, choice_from, colors_of
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.view import BLUE, GREEN, RED, Channel, compose
@@ -95,6 +96,15 @@ def test_a_single_channel_is_grey(source: ImageSource, stained: Image) -> None:
     np.testing.assert_array_equal(plane.pixels(), stained.data[2, 2])
 
 
+def test_a_colour_may_be_left_out(source: ImageSource, stained: Image) -> None:
+    source.channels.choice = ChannelChoice(0, (None, 2, 0))
+    plane, _ = source.read()
+    assert [channel.colors for channel in plane.view.channels] == [GREEN, BLUE]
+    np.testing.assert_array_equal(read(source), [stained.data[2, 2], stained.data[0, 2]])
+    source.channels.choice = ChannelChoice(0, (None, 2))
+    assert source.read()[0].view.channels[0].colors is None
+
+
 def test_put_together_all_channels_are_one_plane(
     source: ImageSource, stained: Image, viewer: ViewerModel
 ) -> None:
@@ -124,6 +134,7 @@ def test_channels_on_screen_cannot_be_put_together(
         ChannelChoice(4, (0,)),
         ChannelChoice(-1, (0,)),
         ChannelChoice(0, ()),
+        ChannelChoice(0, (None,)),
         ChannelChoice(0, (3,)),
         ChannelChoice(0, (0, 1, 2, 0)),
     ],
@@ -412,15 +423,23 @@ def test_what_is_usual_needs_no_words(source: ImageSource, scaled: Image) -> Non
 def test_channels_are_described(source: ImageSource, stained: Image) -> None:
     source.channels.choice = ChannelChoice(0, (2, 1))
     source.channels.normalisation = "percentile"
-    assert source.channels.describe() == {
+    described = source.channels.describe()
+    assert described == {
         "normalisation": "percentile",
         "axis": 0,
+        "axis_name": str(stained.axis_labels[0]),
         "indices": [2, 1],
     }
+    assert choice_from(described, stained, ()) == source.channels.choice
 
 
 def test_layers_are_described_by_name(source: ImageSource, pair: tuple[Image, Image]) -> None:
-    assert source.channels.describe() == {"layers": ["cells", "other"]}
+    described = json.loads(json.dumps(source.channels.describe()))
+    names = [(layer["name"], layer["colormap"]) for layer in described["layers"]]
+    assert names == [("cells", "green"), ("other", "magenta")]
+    assert described["layers"][0]["contrast_limits"] == list(pair[0].contrast_limits)
+    assert choice_from(described, pair[0], pair[::-1]) == source.channels.choice
+    assert choice_from(described, pair[0], pair[:1]) == ALONE, "the other one is gone"
 
 
 @pytest.mark.parametrize("name", ["gray", "red", "viridis", "hsv", "gray_r", "bop blue"])
