@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,6 +111,18 @@ def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
 def new_mark(image: Image, content: str) -> dict[str, Any]:
     """Give the metadata by which we know a layer that was made for an image."""
     return {_OURS: {"image": str(image.unique_id), "name": image.name, "content": content}}
+
+
+def read_note(layer: Layer, name: str) -> Mapping[str, Any]:
+    """Give what `write_note` has kept; empty if there is nothing."""
+    note = layer.metadata.get(_OURS, {}).get(name, {})
+    return note if isinstance(note, Mapping) else {}
+
+
+def write_note(layer: Layer, name: str, note: Mapping[str, Any]) -> None:
+    """Keep something about an image, in words of JSON, with a layer that was made for it."""
+    if isinstance(layer.metadata.get(_OURS), dict):
+        layer.metadata[_OURS][name] = dict(note)
 
 
 def is_ours(layer: Layer) -> bool:

@@ -51,11 +51,15 @@ class ModelInput:
             self._lay(layer, place)
             layer.data = picture
 
+    def is_lost(self, removed: Layer) -> bool:
+        """Tell whether this was the layer, and somebody else has removed it."""
+        return self._layer is not None and removed == self._layer
+
     def hide(self) -> None:
         """Remove the layer."""
-        if self._layer is not None and self._layer in self._layers:
-            self._layers.remove(self._layer)
-        self._layer = None
+        layer, self._layer = self.layer, None
+        if layer is not None:
+            self._layers.remove(layer)
 
     def _make(self, picture: NDArray[np.float32]) -> Image:
         return Image(
