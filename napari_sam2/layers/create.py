@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from napari.components import LayerList, ViewerModel
@@ -20,6 +20,9 @@ PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_label
 _BORDER = 0.07  # width of a point's border, in its diameters
 
 
+_Layer = TypeVar("_Layer", bound=Layer)
+
+
 class OurLayers(NamedTuple):
     """What is annotated with and into, from the bottom to the top of the viewer."""
 
@@ -29,7 +32,7 @@ class OurLayers(NamedTuple):
     points: Points
 
 
-def create_points(image: Image) -> Points:
+def create_points(image: Image, *, visible: bool = True) -> Points:
     """Make an empty layer for positive and negative points on `image`."""
     points = Points(
         ndim=image.ndim,
@@ -40,11 +43,10 @@ def create_points(image: Image) -> Points:
         border_width=_BORDER,
         **_ours(image, "points"),
     )
-    lay_on(points, image)
-    return points
+    return _laid_on(image, points, visible=visible)
 
 
-def create_shapes(image: Image) -> Shapes:
+def create_shapes(image: Image, *, visible: bool = True) -> Shapes:
     """Make an empty layer for boxes, outlines and scribbles on `image`."""
     shapes = Shapes(
         ndim=image.ndim,
@@ -55,22 +57,19 @@ def create_shapes(image: Image) -> Shapes:
         edge_width=max(1.0, max(_shape(image)) * _EDGE_FRACTION),
         **_ours(image, "shapes"),
     )
-    lay_on(shapes, image)
-    return shapes
+    return _laid_on(image, shapes, visible=visible)
 
 
-def create_mask(image: Image) -> Labels:
+def create_mask(image: Image, *, visible: bool = True) -> Labels:
     """Make an empty layer for the mask of the object at work, before it is one of the objects."""
     mask = Labels(np.zeros(_shape(image), np.int32), opacity=0.7, **_ours(image, "mask"))
-    lay_on(mask, image)
-    return mask
+    return _laid_on(image, mask, visible=visible)
 
 
-def create_objects(image: Image) -> Labels:
+def create_objects(image: Image, *, visible: bool = True) -> Labels:
     """Make an empty layer for the objects in `image` that are kept."""
     objects = Labels(np.zeros(_shape(image), np.int32), opacity=0.5, **_ours(image, "objects"))
-    lay_on(objects, image)
-    return objects
+    return _laid_on(image, objects, visible=visible)
 
 
 def lay_on(layer: Layer, image: Image) -> None:
@@ -99,7 +98,7 @@ def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
     for content in reversed(OurLayers._fields):
         layer = _find(viewer, image, content)
         if layer is None:
-            layer = _CREATE[content](image)
+            layer = _CREATE[content](image, visible=False)
             layer.metadata[_OURS]["layer"] = str(layer.unique_id)
             at = viewer.layers.index(found[-1]) if found else len(viewer.layers)
             viewer.layers.insert(at, layer)  # below the one that belongs on top of it
@@ -183,18 +182,25 @@ def _shape(image: Image) -> tuple[int, ...]:
     return tuple(int(size) for size in image.data.shape[: image.ndim])
 
 
-def _ours(image: Image, content: str) -> dict[str, Any]:
-    """Give the arguments that name a new layer and mark it as ours.
+def _laid_on(image: Image, layer: _Layer, *, visible: bool) -> _Layer:
+    """Place a new layer.
 
-    It is hidden, until the viewer has told it what is on screen: napari would first draw it along
-    its last two axes, and warn if it cannot be seen from there because it is turned along others.
+    It better stays hidden until the viewer has told it what is on screen: napari would first draw
+    it along its last two axes, and warn if it is turned along others.
     """
+    lay_on(layer, image)
+    layer.visible = visible
+    return layer
+
+
+def _ours(image: Image, content: str) -> dict[str, Any]:
+    """Give the arguments that name a new layer, hidden, and mark it as ours."""
     metadata = new_mark(image, content)
     metadata[_OURS][_NEW] = True
     return {"name": f"{image.name}: {content}", "metadata": metadata, "visible": False}
 
 
-_CREATE: dict[str, Callable[[Image], Layer]] = {
+_CREATE: dict[str, Callable[..., Layer]] = {
     "objects": create_objects,
     "mask": create_mask,
     "shapes": create_shapes,
