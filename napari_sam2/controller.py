@@ -31,7 +31,7 @@ from napari_sam2.session.masks import Box
 from napari_sam2.session.objects import Answer, PlacedPrompts
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
-from napari_sam2.session.prompts import Prompts
+from napari_sam2.session.prompts import Prompts, Request
 from napari_sam2.session.regions import FieldOfView, Mode
 from napari_sam2.session.results import Prediction
 
@@ -176,6 +176,17 @@ class Controller:
     def predict(self) -> None:
         """Ask about the prompts on screen, whether or not each change is asked about."""
         self._refresh(asks=True)
+
+    def look(self) -> Request:
+        """Give the question by which what is on screen is embedded: it is what the model sees.
+
+        Raises
+        ------
+        PromptError
+            If there is no image, or no whole plane of it is on screen.
+        """
+        image, plane = self._source.read()
+        return self._reader.about(plane, image, Prompts(), self._how).request
 
     def use_model(self, model: str) -> None:
         """Take another model; it is asked about the prompts on screen as well."""

@@ -52,6 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=2000,
         help="random steps of tests/widget/test_machine.py; 10000 before a release",
     )
+    parser.addoption(
+        "--whole-matrix",
+        action="store_true",
+        help="all combinations of tests/matrix, which take minutes, instead of some",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,6 +14,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.session.planes import Plane
 
 _FEW = 12  # positions; napari takes 15 microseconds for each
+_SAME_PIXEL = 0.25  # pixels that two layers of one picture may be apart
 _OBLIQUE = 1e-6  # a plane's tilt below this, in voxels per voxel, is rounding
 
 
@@ -50,6 +51,39 @@ def world_of_plane(layer: Layer, plane: Plane, dims: Dims) -> dict[int, float]:
     return {axis + offset: float(world[axis]) for axis in plane.hidden_axes}
 
 
+def plane_below(image: Layer, plane: Plane, other: Layer) -> Plane:
+    """Give the plane of another layer whose pixels lie exactly under those of an image's plane.
+
+    Raises
+    ------
+    PromptError
+        If there is none.
+    """
+    offset = image.ndim - other.ndim  # layers share the last axes of the world
+    rows, columns = (axis - offset for axis in plane.axes)
+    if offset >= 0 and rows >= 0:
+        height, width = plane.shape_of(image.data.shape)
+        yx = np.array([(0, 0), (height - 1, 0), (0, width - 1)])
+        corners = np.zeros((3, image.ndim))
+        corners[:, list(plane.hidden_axes)] = plane.index
+        corners[:, list(plane.axes)] = yx
+        at = map_positions(image, other, corners)  # (3, D)
+        hidden = [axis for axis in range(other.ndim) if axis not in (rows, columns)]
+        found = Plane((rows, columns), tuple(int(value) for value in np.round(at[0, hidden])))
+        is_inside = all(
+            0 <= value < other.data.shape[axis]
+            for axis, value in zip(hidden, found.index, strict=True)
+        )
+        is_same = np.abs(at[:, [rows, columns]] - yx).max() <= _SAME_PIXEL
+        is_same_size = found.shape_of(other.data.shape) == (height, width)
+        if is_inside and is_same and is_same_size and found.holds(at).all():
+            return found
+    raise PromptError(
+        f"Layers that are put together must have the same pixels in the same place, but those of "
+        f"{other.name!r} are not below those of {image.name!r}. Resample it, or leave it out."
+    )
+
+
 def map_positions(source: Layer, target: Layer, positions: ArrayLike) -> NDArray[np.float64]:
     """Carry positions from one layer's data over the world into another's: (N, D) to (N, D')."""
     rescale = _units_ratio(source.units, target.units)
@@ -84,7 +118,7 @@ def _index_at(layer: Layer, plane: Plane, dims: Dims) -> tuple[int, ...]:
 
 
 def _check_not_oblique(layer: Layer, plane: Plane) -> None:
-    linear = _linear_matrix(layer)
+    linear = linear_matrix(layer)
     shown, hidden = list(plane.axes), list(plane.hidden_axes)
     mixed = np.abs([*linear[np.ix_(shown, hidden)].flat, *linear[np.ix_(hidden, shown)].flat])
     if mixed.size and mixed.max() > _OBLIQUE * np.abs(linear).max():
@@ -94,7 +128,7 @@ def _check_not_oblique(layer: Layer, plane: Plane) -> None:
         )
 
 
-def _linear_matrix(layer: Layer) -> NDArray[np.float64]:
+def linear_matrix(layer: Layer) -> NDArray[np.float64]:
     """Give the data-to-world matrix (D, D) without its translation, by sending unit steps."""
     origin = np.array(layer.data_to_world(np.zeros(layer.ndim)))
     steps = [np.array(layer.data_to_world(step)) - origin for step in np.eye(layer.ndim)]
@@ -106,7 +140,9 @@ def _units_ratio(source: Sequence[Any] | None, target: Sequence[Any]) -> NDArray
     if source is None or tuple(source[-len(target) :]) == tuple(target[-len(source) :]):
         return None
     pairs = zip(source[::-1], target[::-1], strict=False)
-    return np.array([float((1 * a).to(b).magnitude) for a, b in pairs])[::-1]
+    # Where there is no ratio, as between pixels and micrometres, napari takes numbers as they are.
+    ratios = [(1 * a).to(b).magnitude if a.is_compatible_with(b) else 1 for a, b in pairs]
+    return np.array(ratios, np.float64)[::-1]
 
 
 def _scaled(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from napari.components import ViewerModel
+from napari.components import LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_sam2.layers.label_data import new_labels, new_mask, shape_of
@@ -18,7 +18,11 @@ _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever
 _NEW = "is_new"
 _POINT_FRACTION = 1 / 30  # diameter of a point, in longest sides of the image; see `ScreenSizes`
 _EDGE_FRACTION = 1 / 250  # width of a shape's edge, in the same
+PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _BORDER = 0.07  # width of a point's border, in its diameters
+
+
+_Layer = TypeVar("_Layer", bound=Layer)
 
 
 class OurLayers(NamedTuple):
@@ -30,40 +34,58 @@ class OurLayers(NamedTuple):
     points: Points
 
 
-def create_points(image: Image) -> Points:
+def create_points(image: Image, *, visible: bool = True) -> Points:
     """Make an empty layer for positive and negative points on `image`."""
-    return Points(
+    points = Points(
         ndim=image.ndim,
         features={POLARITY: np.empty(0, int)},
         feature_defaults={POLARITY: POSITIVE},
         size=max(1.0, max(shape_of(image)) * _POINT_FRACTION),
         border_color="black",  # on bright objects as well
         border_width=_BORDER,
-        **_lying_on(image, "points"),
+        **_ours(image, "points"),
     )
+    return _laid_on(image, points, visible=visible)
 
 
-def create_shapes(image: Image) -> Shapes:
+def create_shapes(image: Image, *, visible: bool = True) -> Shapes:
     """Make an empty layer for boxes, outlines and scribbles on `image`."""
-    return Shapes(
+    shapes = Shapes(
         ndim=image.ndim,
         features={POLARITY: np.empty(0, int)},
         feature_defaults={POLARITY: POSITIVE},
         opacity=1,
         face_color="transparent",
         edge_width=max(1.0, max(shape_of(image)) * _EDGE_FRACTION),
-        **_lying_on(image, "shapes"),
+        **_ours(image, "shapes"),
     )
+    return _laid_on(image, shapes, visible=visible)
 
 
-def create_mask(image: Image) -> Labels:
+def create_mask(image: Image, *, visible: bool = True) -> Labels:
     """Make an empty layer for the mask of the object at work, before it is one of the objects."""
-    return Labels(new_mask(image), opacity=0.7, **_lying_on(image, "mask"))
+    mask = Labels(new_mask(image), opacity=0.7, **_ours(image, "mask"))
+    return _laid_on(image, mask, visible=visible)
 
 
-def create_objects(image: Image, folder: str = "") -> Labels:
+def create_objects(image: Image, folder: str = "", *, visible: bool = True) -> Labels:
     """Make an empty layer for the objects in `image` that are kept; see `new_labels`."""
-    return Labels(new_labels(image, folder), opacity=0.5, **_lying_on(image, "objects"))
+    objects = Labels(new_labels(image, folder), opacity=0.5, **_ours(image, "objects"))
+    return _laid_on(image, objects, visible=visible)
+
+
+def lay_on(layer: Layer, image: Image) -> None:
+    """Place a layer exactly where an image is, in the same units and along the same axes."""
+    for name in PLACE:
+        value, wanted = _placed(layer, name), _placed(image, name)
+        if not np.array_equal(value, wanted):  # each that is set draws the layer anew
+            setattr(layer, name, wanted)
+
+
+def _placed(layer: Layer, name: str) -> Any:
+    """Give one part of a layer's place, which no other layer shares: it may change in place."""
+    value = getattr(layer, name)
+    return value.affine_matrix.copy() if name == "affine" else value
 
 
 def find_layers(viewer: ViewerModel, image: Image) -> OurLayers | None:
@@ -94,12 +116,46 @@ def ensure_layers(viewer: ViewerModel, image: Image, folder: str = "") -> OurLay
     for content in reversed(OurLayers._fields):
         layer = _find(viewer, image, content)
         if layer is None:
-            layer = create[content](image)
+            layer = create[content](image, visible=False)
             layer.metadata[_OURS]["layer"] = str(layer.unique_id)
             at = viewer.layers.index(found[-1]) if found else len(viewer.layers)
             viewer.layers.insert(at, layer)  # below the one that belongs on top of it
+            layer.visible = True
         found.append(layer)
     return OurLayers(*reversed(found))
+
+
+def new_mark(image: Image, content: str) -> dict[str, Any]:
+    """Give the metadata by which we know a layer that was made for an image."""
+    return {_OURS: {"image": str(image.unique_id), "name": image.name, "content": content}}
+
+
+def read_note(layer: Layer, name: str) -> Mapping[str, Any]:
+    """Give what `write_note` has kept; empty if there is nothing."""
+    note = layer.metadata.get(_OURS, {}).get(name, {})
+    return note if isinstance(note, Mapping) else {}
+
+
+def write_note(layer: Layer, name: str, note: Mapping[str, Any]) -> None:
+    """Keep something about an image, in words of JSON, with a layer that was made for it."""
+    if isinstance(layer.metadata.get(_OURS), dict):
+        layer.metadata[_OURS][name] = dict(note)
+
+
+def is_ours(layer: Layer) -> bool:
+    """Tell whether a layer was made by us, and is nothing to annotate."""
+    return isinstance(layer.metadata.get(_OURS), dict)
+
+
+def add_quietly(layers: LayerList, at: int, layer: Layer) -> None:
+    """Insert a layer that was made hidden, and leave selected what is selected."""
+    selected, active = list(layers.selection), layers.selection.active
+    layers.insert(at, layer)
+    layers.selection.clear()
+    layers.selection.update(selected)
+    if active is not None:
+        layers.selection.active = active
+    layer.visible = True
 
 
 def no_longer_new(layer: Layer) -> bool:
@@ -139,23 +195,25 @@ def _fits(layer: Layer, image: Image, content: str) -> bool:
     return bool(layer.ndim == image.ndim)
 
 
-def _lying_on(image: Image, content: str) -> dict[str, Any]:
-    """Give the arguments that place a new layer exactly on an image, and mark it as ours."""
-    mark = {"image": str(image.unique_id), "name": image.name, "content": content, _NEW: True}
-    return {
-        "name": f"{image.name}: {content}",
-        "metadata": {_OURS: mark},
-        "scale": image.scale,
-        "translate": image.translate,
-        "rotate": image.rotate,
-        "shear": image.shear,
-        "affine": image.affine,
-        "units": image.units,
-        "axis_labels": image.axis_labels,
-    }
+def _laid_on(image: Image, layer: _Layer, *, visible: bool) -> _Layer:
+    """Place a new layer.
+
+    It better stays hidden until the viewer has told it what is on screen: napari would first draw
+    it along its last two axes, and warn if it is turned along others.
+    """
+    lay_on(layer, image)
+    layer.visible = visible
+    return layer
 
 
-_CREATE: dict[str, Callable[[Image], Layer]] = {
+def _ours(image: Image, content: str) -> dict[str, Any]:
+    """Give the arguments that name a new layer, hidden, and mark it as ours."""
+    metadata = new_mark(image, content)
+    metadata[_OURS][_NEW] = True
+    return {"name": f"{image.name}: {content}", "metadata": metadata, "visible": False}
+
+
+_CREATE: dict[str, Callable[..., Layer]] = {
     "mask": create_mask,
     "shapes": create_shapes,
     "points": create_points,

@@ -6,7 +6,6 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import NDArray
@@ -14,10 +13,11 @@ from psygnal import Signal
 
 from napari_sam2.errors import PromptError
 from napari_sam2.layers.axes import displayed_plane, world_of_plane
+from napari_sam2.layers.channels import Channels
 from napari_sam2.session.masks import Box
+from napari_sam2.session.pixels import in_memory
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
-from napari_sam2.session.view import View
 
 _DIMS_EVENTS = ("point", "order", "ndisplay")
 
@@ -29,11 +29,18 @@ class ImageSource:
     ----------
     viewer : ViewerModel
         The viewer, or napari's proxy of it.
+
+    Attributes
+    ----------
+    channels : Channels
+        What the model sees of the image, and of layers beside it.
     """
 
     changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
+        self.channels = Channels(viewer)
+        self.channels.changed.connect(self.changed.emit)
         self._dims = viewer.dims
         self._image: Image | None = None
         self._versions = count()
@@ -79,10 +86,12 @@ class ImageSource:
             return
         self._disconnect_image()
         self._image = image
+        self.channels.follow(image)
         if image is not None:
             image.events.set_data.connect(self._on_image_read)
-            image.events.contrast_limits.connect(self._on_image_changed)
-        self._on_image_changed()
+        self._notice_plane()
+        self._version = next(self._versions)
+        self.changed.emit()
 
     def read(self) -> tuple[PlaneImage, Plane]:
         """Give the plane on screen; its pixels are read later, by whoever calls its `read`.
@@ -96,27 +105,27 @@ class ImageSource:
         return self.read_plane(plane), plane
 
     def read_plane(self, plane: Plane) -> PlaneImage:
-        """Give any plane of the chosen image."""
-        assert self._image is not None
-        data = finest_level(self._image)
-        return PlaneImage(
-            key=(str(self._image.unique_id), id(data), self._version, plane.axes, plane.index),
-            shape=plane.shape_of(data.shape),
-            read=partial(_read, data, plane),
-            view=View.of_limits(_contrast_limits(self._image)),
-        )
+        """Give any plane of the chosen image.
+
+        Raises
+        ------
+        PromptError
+            If the channels of this plane cannot be put together.
+        """
+        return self.channels.plane(plane, self._version, _plane_image)
 
     def close(self) -> None:
         """Disconnect from the viewer and the image."""
         self._disconnect_image()
         self._image = None
+        self.channels.close()
+        self.channels.changed.disconnect(self.changed.emit)
         for name in _DIMS_EVENTS:
             getattr(self._dims.events, name).disconnect(self._on_dims_changed)
 
     def _disconnect_image(self) -> None:
         if self._image is not None:
             self._image.events.set_data.disconnect(self._on_image_read)
-            self._image.events.contrast_limits.disconnect(self._on_image_changed)
 
     def _on_dims_changed(self) -> None:
         if self._notice_plane():
@@ -126,11 +135,6 @@ class ImageSource:
         # napari reads an image again when the slider moves and when its pixels may have changed.
         if not self._notice_plane():
             self._version = next(self._versions)
-        self.changed.emit()
-
-    def _on_image_changed(self) -> None:
-        self._notice_plane()
-        self._version = next(self._versions)
         self.changed.emit()
 
     def _notice_plane(self) -> bool:
@@ -148,12 +152,14 @@ def finest_level(image: Image) -> Any:
     return image.data[0] if image.multiscale else image.data
 
 
-def _contrast_limits(image: Image) -> tuple[float, float] | None:
-    """Give what a grey image shows as black and white; napari shows RGB as it is."""
-    if image.rgb:
-        return None
-    low, high = image.contrast_limits
-    return float(low), float(high)
+def _plane_image(image: Image, plane: Plane, version: int) -> PlaneImage:
+    """Give a plane of an image; the version is another one when its pixels are."""
+    data = finest_level(image)
+    return PlaneImage(
+        key=(str(image.unique_id), id(data), version, plane.axes, plane.index),
+        shape=plane.shape_of(data.shape),
+        read=partial(_read, data, plane),
+    )
 
 
 def _read(data: Any, plane: Plane, region: Box, _step: float) -> tuple[NDArray[Any], ...]:
@@ -161,4 +167,4 @@ def _read(data: Any, plane: Plane, region: Box, _step: float) -> tuple[NDArray[A
     y0, x0, y1, x1 = region
     key = list(plane.key)
     key[plane.axes[0]], key[plane.axes[1]] = slice(y0, y1), slice(x0, x1)
-    return (plane.as_displayed(np.asarray(data[tuple(key)])),)
+    return (plane.as_displayed(in_memory(data[tuple(key)])),)

@@ -12,12 +12,14 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_sam2.errors import ProjectError
+from napari_sam2.layers.create import read_note
 from napari_sam2.layers.image_source import finest_level
 from napari_sam2.layers.mask_writer import LabelLayer
 from napari_sam2.session.document import Document
 from napari_sam2.session.history import PixelEdit
 from napari_sam2.session.identity import ImageIdentity, fingerprint
 from napari_sam2.session.labels import LabelStore
+from napari_sam2.session.methods_view import MODEL_VIEW
 from napari_sam2.session.objects import State
 from napari_sam2.session.runs import LabelArray
 from napari_sam2.session.snapshot import Snapshot
@@ -45,10 +47,19 @@ def identity_of(image: Image, known_as: str = "") -> ImageIdentity:
     )
 
 
-def settings_of(image: Image) -> dict[str, Any]:
-    """Give how an image was shown, and so what the model saw, in words of JSON."""
-    limits = None if image.rgb else [float(value) for value in image.contrast_limits]
-    return {"contrast_limits": limits, **placing_of(image)}
+def settings_of(image: Image, objects: Layer | None = None) -> dict[str, Any]:
+    """Give how an image was shown, and so what the model saw, in words of JSON.
+
+    Parameters
+    ----------
+    image : Image
+    objects : Layer, optional
+        Ours for that image: with it is kept what was chosen for the model.
+    """
+    limits = [float(value) for value in image.contrast_limits]
+    found = {"contrast_limits": limits, "gamma": float(image.gamma), **placing_of(image)}
+    view = {} if objects is None else read_note(objects, MODEL_VIEW)
+    return {**found, MODEL_VIEW: dict(view)} if view else found
 
 
 def placing_of(layer: Layer) -> dict[str, Any]:
@@ -94,13 +105,14 @@ def take_snapshot(
         for index in indices
     }
     dtype = labels.read((0,) * len(labels.shape), (1,) * len(labels.shape)).dtype
+    layer = labels.layer if isinstance(labels, LabelLayer) else None
     return Snapshot(
         state,
         taken,
         grid.shape,
         dtype,
         identity_of(image, known_as),
-        settings_of(image),
+        settings_of(image, layer),
         block_side=grid.side,
     )
 

@@ -15,6 +15,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.model.outputs import ImageFeatures, MaskOutput
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.arguments import as_field_of_view, as_mask_logits, as_prompts
+from napari_sam2.session.brightness import Brightness
 from napari_sam2.session.cache import (
     FeatureCache,
     FeatureKey,
@@ -26,14 +27,14 @@ from napari_sam2.session.device import memory_errors, wait_for
 from napari_sam2.session.feature_store import Features
 from napari_sam2.session.mask_prompts import as_logits
 from napari_sam2.session.masks import Box
-from napari_sam2.session.pixels import as_plane, check_finite, value_range
+from napari_sam2.session.pixels import as_plane, check_finite
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import as_prediction, no_prediction
-from napari_sam2.session.preprocess import normalised
+from napari_sam2.session.preprocess import as_picture, normalised
 from napari_sam2.session.prompts import LowResMask, Request
 from napari_sam2.session.regions import Surroundings, first_region, next_region
 from napari_sam2.session.results import Prediction
-from napari_sam2.session.view import View, compose
+from napari_sam2.session.view import Look, View, compose
 
 Report = Callable[[str], None]
 """Told "loading", "embedding" or "decoding" as each begins, and "downloading 35 %" on the way."""
@@ -70,6 +71,7 @@ class ImageSegmenter:
         self.model = model
         self._cache: Features = FeatureCache() if cache is None else cache
         self._known = KnownContents()
+        self._brightness = Brightness()
 
     def segment(
         self,
@@ -130,9 +132,8 @@ class ImageSegmenter:
             raise PromptError(
                 "Segmenting needs a prompt, got none. Give points, a box or mask_logits."
             )
-        view = View() if field.mode == "whole" else View.of_limits(_range_of(plane))
         request = Request(
-            image=PlaneImage.of(content_key(plane), plane, view),
+            image=PlaneImage.of(content_key(plane), plane),
             prompts=prompts,
             multimask=multimask,
             model=self.model.name,
@@ -175,8 +176,20 @@ class ImageSegmenter:
 
     def features(self, image: PlaneImage, region: Box) -> ImageFeatures:
         """Embed a region of a plane, or give the features that are kept of it."""
-        at = Surroundings(image.shape, self.model.config.image_size, image.levels)
-        return self._embed(image, region, at.step(region), None).features
+        return self._embed(image, region, self._surroundings(image).step(region), None).features
+
+    def look(self, request: Request) -> Look:
+        """Give what the model sees for a request without prompts, and do not let it see.
+
+        Raises
+        ------
+        PromptError
+            If the plane or its region cannot be used.
+        """
+        image, at = request.image, self._surroundings(request.image)
+        region = first_region(request.field, None, 0.0, at)
+        pixels, view = self._read(image, region, at.step(region))
+        return Look(region, as_picture(self._model_input(pixels, view)))
 
     @property
     def _low_res_size(self) -> int:
@@ -189,7 +202,7 @@ class ImageSegmenter:
         """Look where the object may be, and again where its mask shows that it is."""
         prompts, image = request.prompts, request.image
         prompts.check(image.shape)
-        at = Surroundings(image.shape, self.model.config.image_size, image.levels)
+        at = self._surroundings(request.image)
         region = first_region(request.field, prompts.bounds, prompts.size, at)
         prediction = self._look(request, region, at.step(region), logits, report)
         for _ in range(_MOST_LOOKS - 1):
@@ -244,16 +257,16 @@ class ImageSegmenter:
         """Embed a region, which is read only if it must be."""
         started = time.perf_counter()
         place = (image.key, image.shape, image.view, region)
-        content, pixels = self._known.get(place), None
+        content, read = self._known.get(place), None
         if content is None or (features := self._cache.get(self._feature_key(content))) is None:
-            pixels = _read(image, region, step)
-            content = picture_key(pixels, image.view)
+            read = self._read(image, region, step)
+            content = picture_key(*read)
             self._known.put(place, content)
             features = self._cache.get(self._feature_key(content))
         was_cached = features is not None
         if features is None:
-            assert pixels is not None
-            features = self._compute(pixels, image.view, report)
+            assert read is not None
+            features = self._compute(*read, report)
             self._cache.put(self._feature_key(content), features)
         return _Embedded(features, was_cached, time.perf_counter() - started)
 
@@ -262,11 +275,23 @@ class ImageSegmenter:
     ) -> ImageFeatures:
         _tell(report, "embedding")
         model = self.model
-        square = normalised(compose(pixels, view), model.config.image_size)
+        square = self._model_input(pixels, view)
         with memory_errors(model.device):
             features = model.embed(square[None].to(model.device, model.no_mem_embed.dtype))
             wait_for(model.device)
         return features
+
+    def _model_input(self, pixels: Sequence[NDArray[Any]], view: View) -> torch.Tensor:
+        """Give the very tensor that is embedded, (3, S, S)."""
+        return normalised(compose(pixels, view), self.model.config.image_size)
+
+    def _read(self, image: PlaneImage, region: Box, step: float) -> tuple[list[NDArray[Any]], View]:
+        """Read a region, and settle how it is shown."""
+        pixels = _read(image, region, step)
+        return pixels, self._brightness.settle(image, region, step, pixels)
+
+    def _surroundings(self, image: PlaneImage) -> Surroundings:
+        return Surroundings(image.shape, self.model.config.image_size, image.levels)
 
     def _feature_key(self, content: str) -> FeatureKey:
         model = self.model
@@ -301,12 +326,6 @@ def _read(image: PlaneImage, region: Box, step: float) -> list[NDArray[Any]]:
                 "Prompt again on the new image."
             )
     return pixels
-
-
-def _range_of(plane: NDArray[Any]) -> tuple[float, float] | None:
-    """Give what is black and white in the whole plane, so that all its regions look alike."""
-    low, high = value_range(plane)
-    return (low, high) if low < high else None
 
 
 def _with_time_of(prediction: Prediction, before: Prediction) -> Prediction:

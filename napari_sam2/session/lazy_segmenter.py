@@ -12,6 +12,7 @@ from napari_sam2.session.feature_store import FeatureStore
 from napari_sam2.session.image_segmenter import ImageSegmenter, Report
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.view import Look
 
 _IN_MEMORY = CacheOptions()
 
@@ -78,6 +79,17 @@ class LazySegmenter:
         """Let go of all features, those on disk too."""
         with self._lock:
             self._store.clear()
+
+    def look(self, request: Request) -> Look:
+        """Give what the model that a request names sees; see `ImageSegmenter.look`.
+
+        Does not wait for an answer that the same model is at work on.
+        """
+        segmenter = self._segmenter  # what it sees depends on no device
+        if segmenter is None or segmenter.model.name != request.model:
+            with self._lock:
+                segmenter = self._segmenter_for(request, None)
+        return segmenter.look(request)
 
     def release(self) -> None:
         """Free the model and its features; the next request loads again."""

@@ -10,6 +10,7 @@ from statistics import fmean
 import numpy as np
 
 from napari_sam2.session.identity import ImageIdentity
+from napari_sam2.session.methods_view import listed, view_sentences
 from napari_sam2.session.objects import (
     ELLIPSE,
     LINE,
@@ -23,7 +24,6 @@ from napari_sam2.session.objects import (
 from napari_sam2.session.prompts import POSITIVE
 from napari_sam2.session.storage.json_values import JSON
 
-CONTRAST_LIMITS = "contrast_limits"
 CITATIONS = (
     "Ravi, N. et al. SAM 2: Segment Anything in Images and Videos. arXiv:2408.00714 (2024).",
     "The napari-sam2 developers. napari-sam2: SAM 2 annotation for napari, and for scripts.",
@@ -63,14 +63,14 @@ def methods_text(
     versions : mapping of str to str
         Of packages, as `snapshot.package_versions` gives them.
     settings : mapping
-        "contrast_limits", two numbers, is what the model saw as black and as white.
+        What the model was shown; see `methods_view.view_sentences`.
     """
     works = [record.work for record in state.objects.values() if record.work is not None]
     used = models_of(state) if models is None else models
     sentences = [
         _objects_sentence(state, image, versions),
         _models_sentence(used),
-        _contrast_sentence(settings.get(CONTRAST_LIMITS)),
+        view_sentences(settings),
         _prompts_sentence(works),
         _scores_sentence(state),
         _hand_sentence(state, works),
@@ -117,19 +117,7 @@ def _models_sentence(models: Iterable[tuple[str, str]]) -> str:
     noun = "model" if len(told) == 1 else "models"
     return (
         "Masks were predicted from interactive prompts by the Segment Anything Model 2 (SAM 2; "
-        f"Ravi et al., 2024), {noun} {_listed(told)}."
-    )
-
-
-def _contrast_sentence(limits: JSON) -> str:
-    if not isinstance(limits, Sequence) or isinstance(limits, str) or len(limits) != 2:
-        return ""
-    low, high = limits
-    if not isinstance(low, int | float) or not isinstance(high, int | float):
-        return ""
-    return (
-        f"Grey values were scaled linearly from the contrast limits {low:g} to {high:g} and cut "
-        "off beyond."
+        f"Ravi et al., 2024), {noun} {listed(told)}."
     )
 
 
@@ -151,7 +139,7 @@ def _prompts_sentence(works: Sequence[AtWork]) -> str:
     prompted = [work for work in works if work.prompts]
     mean = fmean(_corrections(work) for work in prompted)
     return (
-        f"The prompts were {_listed(kinds)}; after the first prompt on a plane, "
+        f"The prompts were {listed(kinds)}; after the first prompt on a plane, "
         f"{mean:.1f} further prompts per object corrected the mask on average."
     )
 
@@ -204,7 +192,3 @@ def _polarities(counts: Counter[bool]) -> str:
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -15,13 +15,21 @@ _PERCENTILE_SAMPLES = 1_000_000  # more pixels make percentiles slower, not bett
 _REAL_KINDS = "biuf"
 
 
+def in_memory(part: Any) -> NDArray[Any]:
+    """Give a part of any array, lazy or not, as numpy has it: what is masked stays masked."""
+    if hasattr(part, "compute"):  # dask forgets masks on numpy's own way
+        part = part.compute()
+    return np.asanyarray(part)
+
+
 def as_plane(image: ArrayLike) -> NDArray[Any]:
     """Check an image and drop what the model cannot use.
 
     Parameters
     ----------
     image : array, shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-        Grey, grey, RGB or RGBA, of any real dtype. An alpha channel is dropped.
+        Grey, grey, RGB or RGBA, of any real dtype. An alpha channel is dropped; pixels that are
+        masked (`numpy.ma`) become NaN, in floats that hold the values of all others.
 
     Returns
     -------
@@ -50,7 +58,7 @@ def as_plane(image: ArrayLike) -> NDArray[Any]:
         )
     if plane.size == 0:
         raise PromptError(f"Image must have pixels, got shape {plane.shape}.")
-    return plane
+    return _without_masked(plane)
 
 
 def check_finite(plane: NDArray[Any]) -> None:
@@ -61,7 +69,7 @@ def check_finite(plane: NDArray[Any]) -> None:
     if bad:
         raise PromptError(
             f"Image must hold finite numbers, got {bad} NaN or infinite of {plane.size}. "
-            "Replace them, for example with numpy.nan_to_num."
+            "Replace them, for example with numpy.nan_to_num; masked pixels with filled()."
         )
 
 
@@ -87,16 +95,50 @@ def value_range(
         If `contrast_limits` are not two finite numbers, the first one smaller.
     """
     if contrast_limits is not None:
-        return _checked_limits(contrast_limits)
+        return checked_limits(contrast_limits)
     if plane.dtype == np.bool_:
         return 0.0, 1.0
     if plane.dtype == np.uint8:
         return 0.0, 255.0
-    darkest, brightest = _extremes(plane)
+    darkest, brightest = extremes(plane)
     if plane.ndim == 3 and plane.dtype.kind == "f" and darkest >= 0 and brightest <= 1:
         return 0.0, 1.0
-    low, high = _robust_extremes(plane)
-    return (low, high) if low < high else (darkest, brightest)
+    return robust_extremes(plane)
+
+
+def checked_limits(limits: tuple[float, float]) -> tuple[float, float]:
+    """Give limits as floats, or raise `PromptError` if they cannot be used; see `value_range`."""
+    low, high = (float(value) for value in limits)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise PromptError(
+            f"Contrast limits must be (low, high) with low < high, got ({low:g}, {high:g}). "
+            "Widen them, or reset the contrast."
+        )
+    return low, high
+
+
+def extremes(plane: NDArray[Any]) -> tuple[float, float]:
+    """Give the smallest and the largest finite value; zeros if there are none."""
+    low, high = plane.min(), plane.max()  # NaN and infinity show here without another copy
+    if not (np.isfinite(low) and np.isfinite(high)):
+        finite = plane[np.isfinite(plane)]
+        if finite.size == 0:
+            return 0.0, 0.0
+        low, high = finite.min(), finite.max()
+    return float(low), float(high)
+
+
+def robust_extremes(plane: NDArray[Any]) -> tuple[float, float]:
+    """Give the 0.1 and 99.9 percentiles of finite values; where they coincide, the extremes."""
+    step = max(1, math.ceil(math.sqrt(plane.size / _PERCENTILE_SAMPLES)))
+    sample = plane[::step, ::step]
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return extremes(plane)
+    if sample.dtype.itemsize < np.dtype(np.float32).itemsize:
+        sample = sample.astype(np.float32)  # bool has no percentiles, and float16 overflows
+    low, high = (float(value) for value in np.percentile(sample, ROBUST_PERCENTILES))
+    return (low, high) if low < high else extremes(plane)
 
 
 def to_unit(plane: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:
@@ -122,36 +164,14 @@ def to_unit(plane: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.floa
 
 def _as_array(image: ArrayLike) -> NDArray[Any]:
     try:
-        return np.asarray(image)
+        return np.asanyarray(image)
     except ValueError as error:  # rows of different lengths
         raise PromptError(f"Image must be an array of numbers: {error}") from error
 
 
-def _checked_limits(limits: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(value) for value in limits)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise PromptError(
-            f"Contrast limits must be (low, high) with low < high, got ({low:g}, {high:g}). "
-            "Widen them, or reset the contrast."
-        )
-    return low, high
-
-
-def _extremes(plane: NDArray[Any]) -> tuple[float, float]:
-    low, high = plane.min(), plane.max()  # NaN and infinity show here without another copy
-    if not (np.isfinite(low) and np.isfinite(high)):
-        finite = plane[np.isfinite(plane)]
-        if finite.size == 0:
-            return 0.0, 0.0
-        low, high = finite.min(), finite.max()
-    return float(low), float(high)
-
-
-def _robust_extremes(plane: NDArray[Any]) -> tuple[float, float]:
-    step = max(1, math.ceil(math.sqrt(plane.size / _PERCENTILE_SAMPLES)))
-    sample = plane[::step, ::step]
-    sample = sample[np.isfinite(sample)]
-    if sample.size == 0:
-        return 0.0, 0.0
-    low, high = np.percentile(sample, ROBUST_PERCENTILES)
-    return float(low), float(high)
+def _without_masked(plane: NDArray[Any]) -> NDArray[Any]:
+    if not isinstance(plane, np.ma.MaskedArray):
+        return np.asarray(plane)
+    is_exact = plane.dtype.kind == "f"  # else the smallest floats that hold all its values
+    narrow = np.float32 if plane.dtype.itemsize <= 2 else np.float64
+    return np.ma.filled(plane if is_exact else plane.astype(narrow), np.nan)

@@ -68,6 +68,13 @@ def normalised(channels: Iterable[NDArray[np.float32]], image_size: int) -> Tens
     return (rgb - mean) / std
 
 
+def as_picture(square: Tensor) -> NDArray[np.float32]:
+    """Turn what `normalised` gives, (3, S, S), back into colours: (S, S, 3), in [0, 1]."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    picture: NDArray[np.float32] = (square * std + mean).clamp(0, 1).permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(picture)
+
+
 def _to_square(channel: NDArray[np.float32], size: int) -> Tensor:
     pixels = torch.from_numpy(channel)[None, None]  # (1, 1, H, W)
     square = F.interpolate(

@@ -14,6 +14,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.layers.create import OurLayers, no_longer_new
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.kept_document import open_document
+from napari_sam2.layers.placement import Placement
 from napari_sam2.layers.prompt_layers import PromptLayers
 from napari_sam2.layers.tools import Tools
 from napari_sam2.widget.key_bindings import KeyBindings
@@ -66,6 +67,8 @@ class Annotation:
         self.layers = layers
         self._source, self._controller = source, controller
         self._closing = ExitStack()
+        if source.image is not None:
+            self._closing.callback(Placement(source.image, layers).close)
         self.document = open_document(layers, self._axes)
         self._prompts = PromptLayers(layers.points, layers.shapes)
         self._closing.callback(self._prompts.close)

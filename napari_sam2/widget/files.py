@@ -157,7 +157,7 @@ class Files:
             self._document.state,
             image=identity_of(self._image),
             versions=package_versions(),
-            settings=settings_of(self._image),
+            settings=settings_of(self._image, self._objects),
         )
         clipboard = QApplication.clipboard()
         assert clipboard is not None

@@ -9,6 +9,8 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
 
+from napari_sam2.layers.create import is_ours
+
 
 class ImageChoice(QComboBox):
     """Lists the viewer's image layers, in the viewer's order, under the names that they have now.
@@ -59,7 +61,8 @@ class ImageChoice(QComboBox):
 
     def _list_images(self) -> None:
         """List what there is; keep the choice while it is there, otherwise take the topmost."""
-        self._images = [layer for layer in self._layers if isinstance(layer, Image)]
+        images = (layer for layer in self._layers if isinstance(layer, Image))
+        self._images = [image for image in images if not is_ours(image)]
         self.clear()
         self.addItems([image.name for image in self._images])
         if self._image not in self._images:

@@ -35,6 +35,7 @@ from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner, ignore
 from napari_sam2.widget.safety import Safety
 from napari_sam2.widget.settings import load_settings
 from napari_sam2.widget.speech import Speech
+from napari_sam2.widget.view_link import ViewLink
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -97,6 +98,15 @@ class SegmentWidget(QWidget):
         self._speech = Speech(self.panel.status, self.isVisible)
         self._link = ObjectsLink(
             viewer, self._source, self.controller, self.panel, self._speech.complain
+        )
+        self._view = ViewLink(
+            viewer,
+            self._source,
+            self.controller,
+            self.panel,
+            self._preferences,
+            self._predict.look,
+            self._speech.complain,
         )
         self._connect()
         self._cache = CacheLink(
@@ -182,6 +192,7 @@ class SegmentWidget(QWidget):
         closing.callback(removed.disconnect, self._on_layer_removed)
         closing.callback(self.panel.images.disconnect_viewer)
         closing.callback(self._source.close)
+        closing.callback(self._view.close)
         closing.callback(self._safety.close)
         closing.callback(self._close_annotation)
         closing.callback(self.controller.close)
@@ -224,6 +235,7 @@ class SegmentWidget(QWidget):
         annotation.tools.changed.connect(self._show_tool)
         annotation.unfit.connect(self._end_annotation)
         self._link.follow(layers.objects)
+        self._view.follow(layers)
         image, document = self._source.image, annotation.document
         self._files = Files(
             document,
@@ -253,6 +265,7 @@ class SegmentWidget(QWidget):
     def _close_annotation(self) -> None:
         if self._annotation is not None:
             self._link.leave()
+            self._view.leave()
             self._safety.leave()
             self._annotation.close()
             self._annotation = self._files = None

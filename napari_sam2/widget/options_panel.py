@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from psygnal import Signal
-from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam2.widget.calm_spin_box import CalmSpinBox
 from napari_sam2.widget.folder_choice import FolderChoice
 from napari_sam2.widget.icon_button import IconButton
 from napari_sam2.widget.keys import DEFAULT_KEYS, Keys
@@ -160,31 +161,12 @@ class OptionsPanel(QWidget):
             self.changed.emit(settings)
 
 
-class _CalmSpinBox(QSpinBox):
-    """Turns with the wheel only while it is edited, and gives the keyboard back after Enter."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.setKeyboardTracking(False)
-        self.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        if event is not None and event.type() == QEvent.Type.Wheel and not self.hasFocus():
-            event.ignore()
-            return True
-        return super().eventFilter(watched, event)
-
-
 def _number(highest: int, tip: str) -> QSpinBox:
-    spin = _CalmSpinBox()
+    spin = CalmSpinBox()
     spin.setRange(0, highest)
     spin.setSuffix(" px")
     spin.setSpecialValueText("off")
     spin.setToolTip(tip)
-    edit = spin.lineEdit()
-    assert edit is not None
-    edit.returnPressed.connect(spin.clearFocus)
     return spin
 
 

@@ -23,6 +23,7 @@ from napari_sam2.widget.prompt_panel import PromptPanel
 from napari_sam2.widget.recovery_banner import RecoveryBanner
 from napari_sam2.widget.settings import Settings
 from napari_sam2.widget.status_line import StatusLine
+from napari_sam2.widget.view_panel import ViewPanel
 
 
 class Panel(QScrollArea):
@@ -38,7 +39,7 @@ class Panel(QScrollArea):
     Attributes
     ----------
     images, model, banner, annotate, prompts, heading, candidates, object, status, table, classes,
-    options, files, cache, keys
+    view, options, files, cache, keys
         The parts.
     groups : dict of str to FoldingGroup
         By the names that `Settings.folded` has.
@@ -55,11 +56,13 @@ class Panel(QScrollArea):
         self.heading = heading("")
         self.status = StatusLine()
         self.table, self.classes = ObjectTable(), ClassEditor()
-        self.options, self.cache, self.keys = OptionsPanel(), CachePanel(), KeysTable()
+        self.view, self.options = ViewPanel(), OptionsPanel()
+        self.cache, self.keys = CachePanel(), KeysTable()
         self.files = FilesPanel({name: entry.title for name, entry in FORMATS.items()})
         contents: dict[str, tuple[str, QWidget]] = {
             "objects": ("Objects", self.table),
             "classes": ("Classes", self.classes),
+            "view": ("What the model sees", self.view),
             "options": ("Options", self.options),
             "files": ("Files", self.files),
             "cache": ("Ready in advance", self.cache),

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
@@ -17,6 +17,7 @@ from napari_sam2.errors import Sam2Error
 from napari_sam2.session.cache_folder import CacheFolder, CacheOptions
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.view import Look
 from napari_sam2.widget.elsewhere import do_elsewhere
 
 if TYPE_CHECKING:
@@ -168,25 +169,36 @@ class LazyPredict:
     def __init__(self) -> None:
         self.device = self.trouble = ""
         self.cache = CacheOptions()
+        self._lock = Lock()
         self._segmenter: LazySegmenter | None = None
 
     def __call__(self, request: Request, report: Report) -> Prediction:
         """Answer a request; see `LazySegmenter.predict`."""
         if self._segmenter is None:
             report("loading")  # torch itself takes a second or two
-            from napari_sam2.session.lazy_segmenter import LazySegmenter
-
-            self._segmenter = LazySegmenter()
-        self.trouble = self._segmenter.use_cache(self.cache)
-        prediction = self._segmenter.predict(request, report)
+        segmenter = self._present()
+        self.trouble = segmenter.use_cache(self.cache)
+        prediction = segmenter.predict(request, report)
         self.device = _describe(request.device)
         return prediction
+
+    def look(self, request: Request) -> Look:
+        """Give what the model sees; see `LazySegmenter.look`."""
+        return self._present().look(request)
 
     def clear_cache(self) -> None:
         """Remove all features that are kept; on a worker thread, for it may have to wait."""
         if self._segmenter is not None:
             self._segmenter.clear_cache()
         CacheFolder(self.cache.path).clear()
+
+    def _present(self) -> LazySegmenter:
+        from napari_sam2.session.lazy_segmenter import LazySegmenter
+
+        with self._lock:
+            if self._segmenter is None:
+                self._segmenter = LazySegmenter()
+            return self._segmenter
 
 
 def _describe(device: str) -> str:

@@ -17,6 +17,7 @@ from napari_sam2.session.answers import RULES, Rule
 from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.edits import Policy
+from napari_sam2.session.view import NORMALISATIONS, Normalisation
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 MAX_PIXELS = 1_000_000  # of an island that may be dropped
@@ -46,6 +47,8 @@ class Settings:
         Smooth the outline within so many pixels; 0 leaves it.
     each_shape : bool
         Each closed shape is an object of its own.
+    normalisation : str
+        One of `NORMALISATIONS`: what the model sees as black and white.
     model, device : str
         As in `Request`.
     folded : tuple of str
@@ -71,13 +74,14 @@ class Settings:
     min_area: int = 0
     smooth: int = 0
     each_shape: bool = False
+    normalisation: Normalisation = "limits"
     model: str = "micro"
     device: str = "auto"
     cache_on_disk: bool = True
     cache_half: bool = False
     cache_gigabytes: int = 4
     embed_neighbours: bool = True
-    folded: tuple[str, ...] = ("cache", "classes", "files", "keys", "options")
+    folded: tuple[str, ...] = ("cache", "classes", "files", "keys", "options", "view")
     keys: Mapping[str, str] = field(default_factory=dict)
     export_folder: str = ""
     labels_folder: str = ""
@@ -215,6 +219,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "min_area": _up_to(MAX_PIXELS),
     "smooth": _up_to(MAX_SMOOTH),
     "each_shape": _flag,
+    "normalisation": _one_of(NORMALISATIONS),
     "cache_on_disk": _flag,
     "cache_half": _flag,
     "cache_gigabytes": _up_to(MAX_CACHE_GIGABYTES),

@@ -105,6 +105,15 @@ def test_positions_keep_their_length_between_units() -> None:
     np.testing.assert_allclose(map_positions(points, metric, [world_um]), there, atol=1e-6)
 
 
+@pytest.mark.parametrize("units", [("um", None), (None, "um")])
+def test_without_a_common_unit_the_numbers_count_as_they_do_for_napari(units) -> None:
+    """A label layer in pixels beside an image in micrometres could not be refined."""
+    source, target = Points(ndim=3, units=units[0]), Image(pixels(), units=units[1], **SCALED)
+    there = np.array([[1, 10, 20]])
+    world = target.data_to_world(there[0])
+    np.testing.assert_allclose(map_positions(source, target, [world]), there, atol=1e-6)
+
+
 def test_no_positions_are_none() -> None:
     assert map_positions(Points(ndim=3), Image(pixels()), np.empty((0, 3))).shape == (0, 3)
 

@@ -34,6 +34,17 @@ def test_objects_are_integers_shaped_as_the_image_without_colours() -> None:
     assert objects.data.dtype == np.int32
 
 
+def test_on_an_image_that_is_turned_along_its_first_axis_they_are_shown_without_a_warning(
+    viewer: ViewerModel,
+) -> None:
+    viewer.add_image(pixels())
+    viewer.dims.order = (1, 0, 2)
+    turn = [[0.8, 0, -0.6], [0, 1, 0], [0.6, 0, 0.8]]
+    hidden = viewer.add_image(pixels(), rotate=turn, visible=False)
+    made = ensure_layers(viewer, hidden)
+    assert [layer.visible for layer in made] == [True] * 4
+
+
 def test_layers_are_made_once(viewer: ViewerModel, scaled: Image) -> None:
     assert find_layers(viewer, scaled) is None
     made = ensure_layers(viewer, scaled)

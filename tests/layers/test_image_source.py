@@ -41,14 +41,16 @@ def test_contrast_limits_are_those_of_the_layer(source: ImageSource, scaled: Ima
     assert source.read()[0].view.limits == (0.2, 0.7)
 
 
-def test_colours_come_last_and_have_no_limits(source: ImageSource, viewer: ViewerModel) -> None:
+def test_colours_come_last_and_are_shown_as_napari_shows_them(
+    source: ImageSource, viewer: ViewerModel
+) -> None:
     colours = viewer.add_image(pixels((5, 40, 60, 3)), scale=(2, 0.5, 0.5))
     source.select(colours)
     viewer.dims.order = (1, 0, 2)
     viewer.dims.set_point(1, colours.data_to_world((0, 7, 0))[1])
     plane, _ = source.read()
     assert plane.shape == (5, 60)
-    assert plane.view.limits is None
+    assert plane.view.limits == tuple(colours.contrast_limits), "which napari applies to RGB too"
     assert np.array_equal(plane.pixels(), colours.data[:, 7])
 
 
@@ -89,7 +91,7 @@ def test_the_same_plane_is_the_same_value(
     assert first != other
 
 
-@pytest.mark.parametrize("change", ["data", "in place", "limits", "image"])
+@pytest.mark.parametrize("change", ["data", "in place", "limits", "gamma", "image"])
 def test_other_pixels_are_another_value(
     source: ImageSource, scaled: Image, viewer: ViewerModel, change: str
 ) -> None:
@@ -104,11 +106,34 @@ def test_other_pixels_are_another_value(
         scaled.refresh()
     elif change == "limits":
         scaled.contrast_limits = (0.1, 0.2)
+    elif change == "gamma":
+        scaled.gamma = 0.5
     else:
         source.select(other)
         show_plane(viewer, other, 2)
     assert heard.called
     assert source.read()[0] != before
+
+
+def test_going_back_to_a_contrast_is_the_same_value(source: ImageSource, scaled: Image) -> None:
+    source.select(scaled)
+    before, _ = source.read()
+    limits = scaled.contrast_limits
+    scaled.contrast_limits = (0.1, 0.2)
+    scaled.contrast_limits = limits
+    assert source.read()[0] == before
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_what_is_masked_stays_masked(
+    source: ImageSource, viewer: ViewerModel, is_lazy: bool
+) -> None:
+    data = np.ma.masked_greater(pixels(), 0.9)
+    image = viewer.add_image(da.from_array(data, asarray=False) if is_lazy else data)
+    source.select(image)
+    plane = source.read()[0].pixels()
+    assert isinstance(plane, np.ma.MaskedArray)
+    np.testing.assert_array_equal(plane.mask, data.mask[source.plane.index])
 
 
 def test_moving_the_slider_is_told_once(
@@ -125,7 +150,7 @@ def test_looks_that_change_no_pixel_are_not_told(source: ImageSource, scaled: Im
     heard = listen(source)
     scaled.opacity = 0.5
     scaled.name = "renamed"
-    scaled.gamma = 0.5
+    scaled.colormap = "red"
     heard.assert_not_called()
 
 

@@ -16,10 +16,10 @@ from napari_sam2.session.cache import FeatureCache
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.plane_image import PlaneImage
-from napari_sam2.session.preprocess import to_model_input
+from napari_sam2.session.preprocess import MEAN, STD, to_model_input
 from napari_sam2.session.prompts import LowResMask, Prompts, Request
-from napari_sam2.session.regions import FieldOfView
-from napari_sam2.session.view import View
+from napari_sam2.session.regions import WHOLE, FieldOfView
+from napari_sam2.session.view import GREEN, RED, Channel, View
 from tests.session.conftest import TINY, make_tiny_model
 
 SHAPE = (60, 90)
@@ -544,3 +544,88 @@ def test_a_mask_prompt_is_cut_to_the_region(segmenter: ImageSegmenter, spy: Spy)
 def test_a_region_that_is_none_is_refused(segmenter: ImageSegmenter, region: Any) -> None:
     with pytest.raises(PromptError, match="region must be 'whole', 'auto' or"):
         segmenter.segment(IMAGE, points=POINT, region=region)
+
+
+# What the model sees
+
+
+COLOURED = View((Channel((0, 200), 0.7, RED), Channel((50, 255), 1.0, GREEN)))
+VIEWS = [
+    View(),
+    View.of_limits((20, 200)),
+    View((Channel((20, 200), 0.5),)),
+    View(normalisation="percentile"),
+    View(normalisation="min-max"),
+    View(normalisation="full"),
+]
+
+
+def composed_of(*images: np.ndarray, view: View, key: str = "key") -> PlaneImage:
+    def read(region: Any, _step: float) -> tuple[np.ndarray, ...]:
+        y0, x0, y1, x1 = region
+        return tuple(image[y0:y1, x0:x1] for image in images)
+
+    return PlaneImage(key, SHAPE, read, view)
+
+
+@pytest.mark.parametrize("field", [WHOLE, FieldOfView("fixed", (10, 20, 50, 80))])
+@pytest.mark.parametrize("view", [*VIEWS, COLOURED], ids=repr)
+def test_a_look_is_the_very_picture_that_is_embedded(
+    segmenter: ImageSegmenter, spy: Spy, view: View, field: FieldOfView
+) -> None:
+    """The user over-filtered the picture and nobody showed what the model saw (cvat 10135)."""
+    images = [IMAGE.astype(np.uint16), IMAGE[::-1]][: len(view.channels)]
+    request = request_for(image=IMAGE, field=field)
+    request = replace(request, image=composed_of(*images, view=view))
+    look = segmenter.look(replace(request, prompts=Prompts()))
+    segmenter.predict(request)
+    wanted = spy.embedded[0][0].permute(1, 2, 0).numpy() * STD + MEAN
+    np.testing.assert_allclose(look.picture, wanted, atol=1e-6)
+    assert look.region == (field.box or (0, 0, *SHAPE))
+    assert len(np.unique(look.picture)) > 100
+
+
+def test_looking_asks_the_model_nothing(segmenter: ImageSegmenter, spy: Spy) -> None:
+    segmenter.look(request_for(prompts=Prompts()))
+    assert not spy.embedded
+    assert not spy.decoded
+
+
+def test_each_view_is_embedded_once(segmenter: ImageSegmenter, spy: Spy) -> None:
+    """Normalisation changed and the cached embeddings no longer matched (micro-sam 1283)."""
+    sixteen = IMAGE.astype(np.uint16)
+    sixteen[:3, 0] = 0, 1000, 2000
+    for view in [*VIEWS[1:], *VIEWS[1:]]:
+        segmenter.predict(
+            replace(request_for(), image=PlaneImage.of("key", sixteen, view)),
+        )
+    assert len(spy.embedded) == len(VIEWS) - 1
+    swapped = replace(COLOURED, channels=COLOURED.channels[::-1])
+    for view in (COLOURED, swapped, COLOURED):
+        image = composed_of(sixteen, IMAGE, view=view, key="two")
+        segmenter.predict(replace(request_for(), image=image))
+    assert len(spy.embedded) == len(VIEWS) + 1
+
+
+def test_limits_found_another_way_are_the_same_picture(segmenter: ImageSegmenter, spy: Spy) -> None:
+    """uint8 is seen between 0 and 255, whether that is chosen, found or told."""
+    for view in (View(), View(normalisation="full"), View.of_limits((0, 255))):
+        segmenter.predict(replace(request_for(), image=PlaneImage.of("key", IMAGE, view)))
+    assert len(spy.embedded) == 1
+
+
+@pytest.mark.parametrize("normalisation", ["limits", "percentile", "min-max"])
+def test_brightness_does_not_change_from_region_to_region(
+    segmenter: ImageSegmenter, normalisation: Any
+) -> None:
+    ramp = np.broadcast_to(np.arange(90, dtype=np.float32) * 11 + 100, SHAPE).copy()
+    image = PlaneImage.of("ramp", ramp, View(normalisation=normalisation))
+
+    def seen(x0: int, x1: int) -> np.ndarray:
+        field = FieldOfView("fixed", (0, x0, 60, x1))
+        request = replace(request_for(prompts=Prompts()), image=image, field=field)
+        return segmenter.look(request).picture[64, :, 0]
+
+    whole, left, right = seen(0, 90), seen(0, 45), seen(45, 90)
+    np.testing.assert_allclose([left[-1], right[0]], 0.5, atol=0.01)
+    np.testing.assert_allclose([whole[0], whole[-1]], [left[0], right[-1]], atol=0.01)

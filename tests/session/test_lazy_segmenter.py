@@ -143,3 +143,31 @@ def test_threads_take_turns_and_load_once() -> None:
         thread.join()
     assert len(loader.asked) == 1
     assert len(answers) == 4
+
+
+def test_looking_loads_a_model_and_asks_it_nothing() -> None:
+    loader = Loader()
+    lazy = LazySegmenter(loader)
+    look = lazy.look(request_for(model="a"))
+    assert loader.asked == [("a", "cpu")]
+    assert look.picture.shape == (128, 128, 3)
+    lazy.look(request_for(model="b"))
+    assert loader.asked[1:] == [("b", "cpu")]
+
+
+def test_looking_does_not_wait_for_an_answer() -> None:
+    """Dragging a contrast slider while a large model embeds must show what it does."""
+    lazy, looked = LazySegmenter(Loader()), threading.Event()
+    lazy.look(request_for(model="a"))
+
+    def report(stage: str) -> None:
+        if stage == "embedding":
+            thread = threading.Thread(target=lambda: looked.set() if looks() else None)
+            thread.start()
+            thread.join(10)
+
+    def looks() -> bool:
+        return lazy.look(request_for(model="a")).region == (0, 0, 60, 90)
+
+    lazy.predict(request_for(model="a"), report)
+    assert looked.is_set()

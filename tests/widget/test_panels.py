@@ -36,6 +36,7 @@ from napari_sam2.widget.options_panel import OptionsPanel
 from napari_sam2.widget.prompt_panel import TOOLS, PromptPanel
 from napari_sam2.widget.recovery_banner import RecoveryBanner, describe_offer
 from napari_sam2.widget.settings import POLICIES, RULES, Settings
+from napari_sam2.widget.view_panel import ViewPanel
 from tests.widget.samples import DEBRIS, NUCLEUS
 
 FORMATS = {"tiff": "Label image", "geojson": "GeoJSON for QuPath"}
@@ -66,6 +67,7 @@ def texts(widget: QWidget) -> list[str]:
         PromptPanel,
         ObjectsPanel,
         OptionsPanel,
+        ViewPanel,
         ClassEditor,
         KeysTable,
         RecoveryBanner,

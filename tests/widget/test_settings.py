@@ -17,6 +17,7 @@ CHANGED = Settings(
     min_area=12,
     smooth=3,
     each_shape=True,
+    normalisation="percentile",
     model="large",
     device="cpu",
     cache_on_disk=False,
