@@ -14,7 +14,7 @@ from psygnal import Signal
 
 from napari_sam2.errors import PromptError
 from napari_sam2.layers.axes import displayed_plane, plane_below
-from napari_sam2.layers.create import PLACE
+from napari_sam2.layers.place import PLACE
 from napari_sam2.session.masks import Box
 from napari_sam2.session.plane_image import PlaneImage, Read
 from napari_sam2.session.planes import Plane

@@ -11,6 +11,7 @@ from napari.components import LayerList, ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_sam2.layers.label_data import new_labels, new_mask, shape_of
+from napari_sam2.layers.place import lay_on
 from napari_sam2.session.prompts import POSITIVE
 
 POLARITY = "polarity"
@@ -18,7 +19,6 @@ _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever
 _NEW = "is_new"
 _POINT_FRACTION = 1 / 30  # diameter of a point, in longest sides of the image; see `ScreenSizes`
 _EDGE_FRACTION = 1 / 250  # width of a shape's edge, in the same
-PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _BORDER = 0.07  # width of a point's border, in its diameters
 
 
@@ -72,20 +72,6 @@ def create_objects(image: Image, folder: str = "", *, visible: bool = True) -> L
     """Make an empty layer for the objects in `image` that are kept; see `new_labels`."""
     objects = Labels(new_labels(image, folder), opacity=0.5, **_ours(image, "objects"))
     return _laid_on(image, objects, visible=visible)
-
-
-def lay_on(layer: Layer, image: Image) -> None:
-    """Place a layer exactly where an image is, in the same units and along the same axes."""
-    for name in PLACE:
-        value, wanted = _placed(layer, name), _placed(image, name)
-        if not np.array_equal(value, wanted):  # each that is set draws the layer anew
-            setattr(layer, name, wanted)
-
-
-def _placed(layer: Layer, name: str) -> Any:
-    """Give one part of a layer's place, which no other layer shares: it may change in place."""
-    value = getattr(layer, name)
-    return value.affine_matrix.copy() if name == "affine" else value
 
 
 def find_layers(viewer: ViewerModel, image: Image) -> OurLayers | None:

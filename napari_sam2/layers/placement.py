@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Layer
 
-from napari_sam2.layers.create import PLACE, OurLayers, lay_on
+from napari_sam2.layers.create import OurLayers
+from napari_sam2.layers.place import PLACE, lay_on
 
 _Place = tuple[Any, ...]
 
