@@ -78,6 +78,7 @@ class SquarePredict:
 
     def __init__(self) -> None:
         self.device = "cpu (1 thread)"
+        self.devices = {"auto": "Automatic: CPU", "cpu": "CPU"}
         self.asked: list[Request] = []
         self.scores = (0.91, 0.8, 0.5)
         self.embed_seconds = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -159,6 +159,8 @@ class LazyPredict:
     ----------
     device : str
         Where the last prediction was computed, for people; empty before the first.
+    devices : dict of str to str
+        The titles of the devices that are here, by name; empty until torch is imported.
     cache : CacheOptions
         Where features are kept from the next prediction on.
     trouble : str
@@ -167,26 +169,39 @@ class LazyPredict:
 
     def __init__(self) -> None:
         self.device = self.trouble = ""
+        self.devices: dict[str, str] = {}
         self.cache = CacheOptions()
         self._segmenter: LazySegmenter | None = None
 
     def __call__(self, request: Request, report: Report) -> Prediction:
-        """Answer a request; see `LazySegmenter.predict`."""
+        """Answer a request; see `LazySegmenter.predict`.
+
+        A device that was remembered and is no longer here, is as "auto".
+        """
         if self._segmenter is None:
             report("loading")  # torch itself takes a second or two
+            from napari_sam2.session.device import list_devices
             from napari_sam2.session.lazy_segmenter import LazySegmenter
 
+            self.devices = list_devices()
             self._segmenter = LazySegmenter()
         self.trouble = self._segmenter.use_cache(self.cache)
-        prediction = self._segmenter.predict(request, report)
-        self.device = _describe(request.device)
-        return prediction
+        here = replace(request, device=_device_here(request.device))
+        prediction = self._segmenter.predict(here, report)
+        self.device = _describe(prediction.device)
+        return replace(prediction, request=request)
 
     def clear_cache(self) -> None:
         """Remove all features that are kept; on a worker thread, for it may have to wait."""
         if self._segmenter is not None:
             self._segmenter.clear_cache()
         CacheFolder(self.cache.path).clear()
+
+
+def _device_here(name: str) -> str:
+    from napari_sam2.session.device import device_here
+
+    return device_here(name)
 
 
 def _describe(device: str) -> str:
