@@ -115,8 +115,8 @@ class LazySegmenter:
         if isinstance(outcome, MemoryFullError):
             return outcome
         note = (
-            f"The memory of {instead_of} is full, so the CPU goes on, more slowly; to try again, "
-            "close other programs that use it and choose it as the device."
+            f"The memory of {instead_of} is full, so the CPU goes on, more slowly; choose the "
+            "device again when it has room."
         )
         return replace(outcome, request=request, note=note)
 

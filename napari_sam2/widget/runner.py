@@ -155,9 +155,9 @@ class _Job:
 class LazyPredict:
     """Predicts with a segmenter that is made, and torch imported, on the worker thread.
 
-    torch keeps its own number of threads, and they their priority. Capped to one, tiny took 1.6
-    times as long, and a viewer that was panned meanwhile stood still no less; with a lower
-    priority it waited for the viewer much longer: docs/performance.md, tests/benchmarks/stall.py.
+    torch keeps its own number of threads: capped to one, tiny took 1.6 times as long, and a viewer
+    that was panned meanwhile stood still no less. See docs/performance.md and its script,
+    tests/benchmarks/stall.py.
 
     Attributes
     ----------

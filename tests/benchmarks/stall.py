@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import statistics
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +42,6 @@ SIDE = 2048  # pixels of the plane
 _BEAT_MS, _PAN_MS = 4, 16
 _IDLE_SECONDS = 1.0
 _STEP = 7.0  # pixels of the image for each step of the pan
-_NICE = os.getpriority(os.PRIO_PROCESS, 0)
 _SWITCH_SECONDS = sys.getswitchinterval()
 
 Work = Callable[[], object]
@@ -55,10 +53,10 @@ def main() -> None:
     parser.add_argument("--model", default="micro", help="micro, or an architecture")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3600, help="begin no round after that")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--ways", nargs="+", default=["worker", "process"], choices=list(WAYS))
     options = parser.parse_args()
     ways = [WAYS[name] for name in options.ways]
-    bench = Bench(options.model, ways)
+    bench = Bench(options.model)
     notes: dict[str, Notes] = {}
     started, rounds = time.perf_counter(), 0
     bench.play(ways, {})  # warms up
@@ -79,15 +77,12 @@ class Way:
         "main", "thread" or "process".
     threads : int
         Of torch; 0 leaves its own number.
-    nice : int
-        How far the worker's threads stand behind the viewer's, in Unix' steps.
     switch : float
         Seconds after which Python asks a thread to let another one work.
     """
 
     where: str
     threads: int = 0
-    nice: int = 0
     switch: float = _SWITCH_SECONDS
 
 
@@ -95,7 +90,6 @@ WAYS = {
     "main thread": Way("main"),
     "worker": Way("thread"),
     "worker of one thread": Way("thread", threads=1),
-    "worker, nice 10": Way("thread", nice=10),
     "worker, switch 1 ms": Way("thread", switch=0.001),
     "process": Way("process"),
 }
@@ -166,24 +160,24 @@ class Viewing:
 class Bench:
     """A viewer with a picture, and a model that embeds it anew each time."""
 
-    def __init__(self, model: str, ways: list[Way]) -> None:
+    def __init__(self, model: str) -> None:
         plane = nuclei(SIDE)
-        self._work = embedding(model, plane)
-        self._pools = {way: ThreadPoolExecutor(1) for way in ways}
+        # As in the plugin, only the worker calls torch: OpenMP threads for the main thread
+        # as well make those of the worker sleep at each barrier.
+        self._pool = ThreadPoolExecutor(1)
+        self._work = self._pool.submit(embedding, model, plane).result()
         self._viewer = napari.Viewer(show=True)
         self._viewer.window.resize(*WINDOW)
         self._viewer.add_image(plane, contrast_limits=(0, int(plane.max())))
         getattr(self._viewer, "scene", self._viewer).camera.zoom = 1.0
-        self._processes = {
-            way: Process(model, plane, way.nice) for way in ways if way.where == "process"
-        }
+        self._bare = Process(model, plane)
         pause(300)
 
     def play(self, ways: list[Way], notes: dict[str, Notes]) -> None:
         """Do everything once."""
         names = {way: name for name, way in WAYS.items()}
         self._note(notes, "idle pan", _idle, pans=True)
-        self._note(notes, "bare call", lambda: _seconds(self._work), pans=False)
+        self._note(notes, "bare call", self._bare.embed, pans=False)
         for way in ways:
             for pans in (False, True):
                 state = "panned" if pans else "at rest"
@@ -191,10 +185,8 @@ class Bench:
 
     def close(self) -> None:
         """End the processes and close the viewer."""
-        for pool in self._pools.values():
-            pool.shutdown()
-        for process in self._processes.values():
-            process.close()
+        self._pool.shutdown()
+        self._bare.close()
         self._viewer.close()
 
     def _note(
@@ -217,10 +209,10 @@ class Bench:
             waiting.wait()
             return taken[0]
         if way.where == "process":
-            return elsewhere(self._pools[way], self._processes[way].embed)
+            return elsewhere(self._pool, self._bare.embed)
         sys.setswitchinterval(way.switch)
         try:
-            return elsewhere(self._pools[way], lambda: _embed_as(way, self._work))
+            return elsewhere(self._pool, lambda: _embed_as(way, self._work))
         finally:
             sys.setswitchinterval(_SWITCH_SECONDS)
 
@@ -228,14 +220,14 @@ class Bench:
 class Process:
     """Embeds in a process of its own; the plane and the features lie in shared memory."""
 
-    def __init__(self, model: str, plane: NDArray[np.uint16], nice: int) -> None:
+    def __init__(self, model: str, plane: NDArray[np.uint16]) -> None:
         context = multiprocessing.get_context("spawn")
         self._memory = SharedMemory(create=True, size=plane.nbytes)
         self._features = SharedMemory(create=True, size=2**25)
         np.ndarray(plane.shape, plane.dtype, self._memory.buf)[:] = plane
         self._ours, theirs = context.Pipe()
         names = self._memory.name, self._features.name
-        self._process = context.Process(target=_serve, args=(theirs, model, *names, nice))
+        self._process = context.Process(target=_serve, args=(theirs, model, *names))
         self._process.start()
         self._ours.recv()
 
@@ -255,8 +247,7 @@ class Process:
             memory.unlink()
 
 
-def _serve(pipe: Connection, model: str, plane: str, features: str, nice: int) -> None:
-    os.nice(nice)
+def _serve(pipe: Connection, model: str, plane: str, features: str) -> None:
     pixels, out = SharedMemory(plane), SharedMemory(features)
     shared = np.ndarray((SIDE, SIDE), np.uint16, pixels.buf)
     work = embedding(model, shared)
@@ -280,7 +271,6 @@ def embedding(model: str, plane: NDArray[np.uint16]) -> Callable[[], ImageFeatur
 
 
 def _embed_as(way: Way, work: Work) -> float:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE + way.nice)
     before = torch.get_num_threads()
     torch.set_num_threads(way.threads or before)
     try:

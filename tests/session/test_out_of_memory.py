@@ -134,7 +134,7 @@ def test_where_that_does_not_help_the_cpu_goes_on_and_says_so_once(
     assert first.device == "cpu"
     np.testing.assert_array_equal(first.masks, wanted.masks)
     assert first.note.startswith("The memory of cpu")  # where a tiny model is, whatever it is told
-    assert "choose it as the device" in first.note
+    assert "choose the device again" in first.note
     loads = len(models.loaded)
     again = lazy.predict(request_for(device="cpu"))
     assert again.note == ""

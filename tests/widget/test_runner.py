@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThreadPool
 
 from napari_sam2.errors import WeightsError
+from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import no_prediction
 from napari_sam2.session.prompts import Request
@@ -91,6 +92,9 @@ def test_a_device_that_was_remembered_and_is_gone_is_as_automatic(
     asked = []
 
     class Segmenter:
+        def use_cache(self, _cache: object) -> str:
+            return ""
+
         def predict(self, request: Request, report: object) -> Prediction:
             asked.append(request.device)
             return replace(no_prediction(request, 4), device="cpu")
@@ -117,7 +121,9 @@ def test_the_worker_leaves_torch_its_own_number_of_threads(
     set_number, done, failed = Mock(), Mock(), Mock()
     monkeypatch.setattr(torch, "set_num_threads", set_number)
     monkeypatch.setattr(
-        lazy_segmenter.LazySegmenter.__init__, "__defaults__", (lambda *_: make_tiny_model(),)
+        lazy_segmenter.LazySegmenter.__init__,
+        "__defaults__",
+        (lambda *_: make_tiny_model(), CacheOptions()),
     )
     request = Request(PlaneImage.of("a", np.zeros((40, 60))), device="cpu")
     ThreadRunner().run(partial(LazyPredict(), request), done, failed, Mock())
