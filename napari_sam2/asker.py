@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -119,6 +120,13 @@ class Asker:
         if not self._is_closed:
             self._start_next()
 
+    def move_to(self, device: str) -> None:
+        """Let another device answer what waits."""
+        self._waiting = {
+            plane: replace(question, request=replace(question.request, device=device))
+            for plane, question in self._waiting.items()
+        }
+
     def close(self) -> None:
         """Ask nothing more, and tell nothing any more."""
         self._is_closed = True
@@ -135,7 +143,11 @@ class Asker:
         self._waiting[question.plane] = question
         if question == self._running:
             self._is_aside = False
-        if self._running is not None and self._running.request.model != question.request.model:
+        running = None if self._running is None else self._running.request
+        if running is not None and (running.model, running.device) != (
+            question.request.model,
+            question.request.device,
+        ):
             self._is_cancelled = True  # it may be a download of minutes
             self._runner.cancel()
 
@@ -174,7 +186,7 @@ class Asker:
         question = self._finish()
         if not self._is_closed and self._is_wanted(question):
             if self._is_cancelled:
-                self._waiting[question.plane] = question  # wanted again meanwhile
+                self._waiting.setdefault(question.plane, question)  # wanted again meanwhile
             else:
                 self._latest, self._in_vain = None, question  # asking again tries again
                 self.failed.emit(error)

@@ -72,6 +72,8 @@ class Controller:
         "starting", "loading", "downloading 35 %", "embedding" or "decoding"; "" when at rest.
     committed : Signal(int)
         The label of an object that was kept.
+    moved : Signal(str)
+        One sentence on why `device` is another one than was asked for.
     noted : Signal(str)
         What was left out or waits; empty when nothing does.
     failed : Signal(str)
@@ -82,6 +84,7 @@ class Controller:
     answered = Signal(object)
     stage_changed = Signal(str)
     committed = Signal(int)
+    moved = Signal(str)
     noted = Signal(str)
     failed = Signal(str)
 
@@ -200,6 +203,11 @@ class Controller:
             lengths = (document.labels.shape[axis] for axis in plane.hidden_axes)
             self.ahead.embed_stack(Plane(plane.axes, at) for at in np.ndindex(*lengths))
             self._asker.look_around()
+
+    def use_device(self, device: str) -> None:
+        """Compute elsewhere from now on; answers that are there stay."""
+        self.device = device
+        self._asker.move_to(device)
 
     def cycle(self, step: int = 1) -> None:
         """Show another candidate of the same answer; no model runs."""
@@ -346,7 +354,10 @@ class Controller:
 
     def _on_answered(self, question: Question, prediction: Prediction) -> None:
         request = question.request
-        self._embedded = (request.image, request.model, request.device)
+        device = prediction.device if prediction.note else request.device
+        if prediction.note and self.device == request.device:
+            self.use_device(device)
+        self._embedded = (request.image, request.model, device)
         self.ahead.is_new((request.image, self._how))  # not any more
         if not prediction.embed_was_cached:
             self.ahead.note_cost(prediction.embed_seconds)
@@ -360,6 +371,8 @@ class Controller:
         elif self._commit_waits and not self._asker.awaits_mask:
             self._commit_waits = False
             self._do(self._commit)
+        if prediction.note:
+            self.moved.emit(prediction.note)
 
     def _on_failed(self, error: Exception) -> None:
         self._commit_waits = False

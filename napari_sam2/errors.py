@@ -13,6 +13,24 @@ class WeightsError(Sam2Error, RuntimeError):
     """A checkpoint cannot be found, downloaded, trusted or fitted to a model."""
 
 
+class DeviceError(Sam2Error, RuntimeError):
+    """A graphics card no longer works for us."""
+
+
+class MemoryFullError(DeviceError):
+    """There is too little memory for the model, or for one picture.
+
+    Attributes
+    ----------
+    device : str
+        Whose memory, for people; empty for the computer's own, which the CPU needs as well.
+    """
+
+    def __init__(self, sentence: str, device: str = "") -> None:
+        super().__init__(sentence)
+        self.device = device
+
+
 class ProjectError(Sam2Error, RuntimeError):
     """A session cannot be saved, opened or recovered."""
 

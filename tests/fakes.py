@@ -71,6 +71,8 @@ class SquarePredict:
         The predicted IoUs, descending.
     embed_seconds : float
         How long each embedding is said to have taken; 0 is not known.
+    note : str
+        Why the next answer came from the CPU; said once.
     error : Exception or None
         Raised instead of an answer.
     may_answer : Event
@@ -79,11 +81,13 @@ class SquarePredict:
 
     def __init__(self) -> None:
         self.device = "cpu (1 thread)"
+        self.devices = {"auto": "Automatic: CPU", "cpu": "CPU"}
         self.asked: list[Request] = []
         self.looked: list[Request] = []
         self.scores = (0.91, 0.8, 0.5)
         self.embed_seconds = 0.0
         self.cache, self.trouble, self.cleared = CacheOptions(), "", 0
+        self.note = ""
         self.error: Exception | None = None
         self.may_answer = Event()
         self.may_answer.set()
@@ -106,7 +110,8 @@ class SquarePredict:
             low_res_masks=np.zeros((len(masks), 4, 4), np.float32),
             object_score=1.0,
         )
-        return replace(prediction, embed_seconds=self.embed_seconds)
+        note, self.note = self.note, ""
+        return replace(prediction, embed_seconds=self.embed_seconds, device="cpu", note=note)
 
     def look(self, request: Request) -> Look:
         """Give a picture whose brightness counts how often it was looked at."""

@@ -338,6 +338,97 @@ def test_going_back_to_the_model_whose_download_was_cancelled_starts_it_again(de
     assert not desk.runner.busy
 
 
+def test_another_device_keeps_prompts_and_masks_and_looks_at_the_plane_again(desk: Desk) -> None:
+    desk.click(20, 30)
+    desk.runner.finish_all()
+    before = desk.mask.data.copy()
+    asked = len(desk.predict.asked)
+    desk.controller.use_device("cpu")
+    desk.controller.refresh()
+    desk.runner.finish_all()
+    assert (desk.mask.data == before).all()
+    assert len(desk.points.data) == 1
+    ahead = desk.predict.asked[asked:]
+    assert [(request.device, bool(request.prompts)) for request in ahead] == [("cpu", False)]
+
+
+def test_a_question_that_waits_is_answered_by_the_new_device(desk: Desk) -> None:
+    desk.click(20, 30)  # while the plane is embedded
+    desk.controller.use_device("cpu")
+    desk.controller.refresh()
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].device == "cpu"
+    assert desk.count(1) == 49
+
+
+def test_work_on_the_old_device_is_cancelled_and_its_question_asked_on_the_new_one(
+    desk: Desk,
+) -> None:
+    desk.runner.finish_all()
+    desk.click(20, 30)
+    desk.controller.use_device("cpu")
+    desk.controller.refresh()
+    assert desk.runner.cancelled == 1
+    desk.predict.error = RuntimeError("cancelled")
+    desk.runner.finish()
+    desk.predict.error = None
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].device == "cpu"
+    assert desk.count(1) == 49
+    desk.failed.assert_not_called()
+
+
+def test_another_model_answers_though_the_cancelled_one_was_asked_the_same(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.click(20, 30)
+    desk.controller.use_model("tiny")
+    desk.predict.error = RuntimeError("cancelled")
+    desk.runner.finish()
+    desk.predict.error = None
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].model == "tiny"
+
+
+def test_where_the_device_is_full_the_cpu_goes_on_with_all_that_waits(desk: Desk) -> None:
+    moved = Mock()
+    desk.controller.moved.connect(moved)
+    desk.controller.device = "cuda"
+    desk.controller.refresh()
+    desk.runner.finish_all()
+    desk.click(20, 30)
+    desk.show_plane(3)
+    desk.click(10, 10, plane=3)  # waits
+    desk.predict.note = "The memory of cuda is full."
+    desk.runner.finish()
+    assert desk.controller.device == "cpu"
+    moved.assert_called_once_with("The memory of cuda is full.")
+    assert desk.count(1) == 49
+    desk.runner.finish_all()
+    assert desk.count(1, plane=3) == 49
+    assert desk.predict.asked[-1].device == "cpu"
+    moved.assert_called_once()
+
+
+def test_a_device_chosen_meanwhile_is_kept_when_the_one_before_was_full(desk: Desk) -> None:
+    desk.controller.device = "cuda"
+    desk.controller.refresh()
+    desk.runner.finish_all()
+    desk.click(20, 30)
+    desk.predict.note = "The memory of cuda is full."
+    desk.controller.use_device("mps")
+    desk.runner.finish()
+    assert desk.controller.device == "mps"
+
+
+def test_the_device_that_went_on_does_not_look_at_the_plane_again(desk: Desk) -> None:
+    desk.predict.note = "The memory of cuda is full."
+    desk.runner.finish_all()
+    asked = len(desk.predict.asked)
+    desk.controller.refresh()
+    assert not desk.runner.busy
+    assert len(desk.predict.asked) == asked
+
+
 def test_stages_are_told_and_end(desk: Desk) -> None:
     stages = Mock()
     desk.controller.stage_changed.connect(stages)

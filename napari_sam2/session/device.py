@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import platform
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
-from napari_sam2.errors import Sam2Error
+from napari_sam2.errors import DeviceError, MemoryFullError
 from napari_sam2.model.sam2 import Sam2
+from napari_sam2.session.device_errors import Trouble, trouble_of
 from napari_sam2.weights.loading import load_weights
 
 DEVICE_TYPES = ("cuda", "mps", "cpu")  # in the order in which "auto" tries them
@@ -56,6 +58,27 @@ def describe_device(device: torch.device) -> str:
     return f"cpu ({torch.get_num_threads()} threads)"
 
 
+def list_devices() -> dict[str, str]:
+    """Give the titles of the devices that are here by name, "auto" first, the CPU last."""
+    best = choose_device()
+    titles = {}
+    for kind in DEVICE_TYPES:
+        count = _count(kind)
+        for index in range(count):
+            name = kind if count == 1 else f"{kind}:{index}"
+            titles[name] = _title(torch.device(name))
+    return {"auto": f"Automatic: {_title(best)}", **titles}
+
+
+def device_here(name: str) -> str:
+    """Give the name of a device, or "auto" if it is not here: computers lose and change cards."""
+    try:
+        choose_device(name)
+    except ValueError:
+        return "auto"
+    return name
+
+
 def load_model(
     name: str | Path = "micro",
     device: str | torch.device = "auto",
@@ -79,8 +102,8 @@ def load_model(
         If there is no such device.
     WeightsError
         If the checkpoint cannot be found, downloaded, trusted or fitted to a model.
-    Sam2Error
-        If the device has too little memory.
+    DeviceError
+        If the device has too little memory, or no longer works.
     """
     where = choose_device(device)  # first: a wrong name should not cost a download
     model = load_weights(name, progress=progress)
@@ -90,21 +113,26 @@ def load_model(
 
 @contextmanager
 def memory_errors(device: torch.device) -> Iterator[None]:
-    """Turn "out of memory" of a graphics card into a sentence, and free what can be freed.
+    """Turn "out of memory" and lost devices into a sentence, and free what can be freed.
+
+    A smaller region of the plane would need no less: the model's input always has the same size.
 
     Raises
     ------
-    Sam2Error
-        If the work inside needs more memory than the card has left.
+    MemoryFullError
+        If the work inside needs more memory than the device, or the computer, has left.
+    DeviceError
+        If the device no longer works.
     """
     try:
         yield
-    except torch.cuda.OutOfMemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        trouble = None if isinstance(error, DeviceError) else trouble_of(error)
+        if trouble is None:
+            raise
+        traceback.clear_frames(error.__traceback__)  # they hold what was computed so far
         free_memory(device)
-        raise Sam2Error(
-            f"The memory of {describe_device(device)} is full. Close other programs that use it, "
-            "or choose a smaller model or the device cpu."
-        ) from error
+        raise _as_sentence(error, trouble, device) from error
 
 
 def wait_for(device: torch.device) -> None:
@@ -116,11 +144,38 @@ def wait_for(device: torch.device) -> None:
 
 
 def free_memory(device: torch.device) -> None:
-    """Give a graphics card's unused memory back to the system."""
+    """Give a graphics card's unused memory back to the system; one that is lost has none."""
+    with suppress(RuntimeError):
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif device.type == "mps":
+            torch.mps.empty_cache()
+
+
+def _title(device: torch.device) -> str:
     if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()
+        return str(torch.cuda.get_device_name(device))
+    return "Apple graphics" if device.type == "mps" else "CPU"
+
+
+def _as_sentence(error: Exception, trouble: Trouble, device: torch.device) -> DeviceError:
+    name = describe_device(device)
+    if trouble == "host memory":
+        return MemoryFullError(
+            "The memory of this computer is full. Close other programs, or choose a smaller model "
+            "or a smaller part of the image."
+        )
+    if trouble == "device memory":
+        return MemoryFullError(
+            f"The memory of {name} is full. Close other programs that use it, or choose a smaller "
+            "model or the device cpu.",
+            name,
+        )
+    reason = str(error).partition("\n")[0]
+    return DeviceError(
+        f"{name} no longer works ({reason}). Choose the device cpu to go on, and start the program "
+        "anew to use it again."
+    )
 
 
 _WHY_MISSING = {

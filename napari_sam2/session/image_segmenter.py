@@ -40,6 +40,7 @@ Report = Callable[[str], None]
 """Told "loading", "embedding" or "decoding" as each begins, and "downloading 35 %" on the way."""
 
 _LOW_RES_STRIDE = 4  # model pixels per pixel of the low-resolution masks
+_HOST = torch.device("cpu")  # where planes are read and prepared, whatever the device
 _MOST_LOOKS = 3  # at one object: the first, and two in regions that suit it better
 
 
@@ -118,8 +119,8 @@ class ImageSegmenter:
         PromptError
             If there is no prompt, a prompt is malformed or outside, or the image is not one
             plane of finite real numbers.
-        Sam2Error
-            If the device has too little memory.
+        DeviceError
+            If the device, or the computer, has too little memory, or the device is lost.
         """
         plane = as_plane(image)
         check_finite(plane)
@@ -160,8 +161,8 @@ class ImageSegmenter:
         ------
         PromptError
             If the plane, its region or a prompt cannot be used.
-        Sam2Error
-            If the device has too little memory.
+        DeviceError
+            If the device, or the computer, has too little memory, or the device is lost.
         """
         return self._answer(request, None, report)
 
@@ -245,6 +246,7 @@ class ImageSegmenter:
         return replace(
             prediction,
             weights_hash=self.model.weights_hash,
+            device=str(self.model.device),
             embed_was_cached=embedded.was_cached,
             embed_seconds=embedded.seconds,
             decode_seconds=time.perf_counter() - started,
@@ -259,7 +261,8 @@ class ImageSegmenter:
         place = (image.key, image.shape, image.view, region)
         content, read = self._known.get(place), None
         if content is None or (features := self._cache.get(self._feature_key(content))) is None:
-            read = self._read(image, region, step)
+            with memory_errors(_HOST):
+                read = self._read(image, region, step)
             content = picture_key(*read)
             self._known.put(place, content)
             features = self._cache.get(self._feature_key(content))
@@ -275,7 +278,8 @@ class ImageSegmenter:
     ) -> ImageFeatures:
         _tell(report, "embedding")
         model = self.model
-        square = self._model_input(pixels, view)
+        with memory_errors(_HOST):
+            square = self._model_input(pixels, view)
         with memory_errors(model.device):
             features = model.embed(square[None].to(model.device, model.no_mem_embed.dtype))
             wait_for(model.device)

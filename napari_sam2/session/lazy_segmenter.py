@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 
+from napari_sam2.errors import MemoryFullError
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.device import free_memory, load_model
@@ -15,6 +18,8 @@ from napari_sam2.session.results import Prediction
 from napari_sam2.session.view import Look
 
 _IN_MEMORY = CacheOptions()
+_CPU = "cpu"
+_log = logging.getLogger(__name__)
 
 Load = Callable[[str, str, Callable[[int, int], None]], Sam2]
 """Gives a model for a name and a device."""
@@ -23,7 +28,9 @@ Load = Callable[[str, str, Callable[[int, int], None]], Sam2]
 class LazySegmenter:
     """Answers requests for any model: loads what a request names, and keeps only the latest.
 
-    Safe to call from several threads; they take turns.
+    Safe to call from several threads; they take turns. Where the memory of a device is full, all
+    that is kept there is let go of; if that does not help, the CPU answers from then on, until
+    another model or device is asked for.
 
     Parameters
     ----------
@@ -59,11 +66,19 @@ class LazySegmenter:
             If the model cannot be had.
         PromptError
             If the plane or a prompt cannot be used.
-        Sam2Error
-            If the device has too little memory.
+        DeviceError
+            If the CPU's memory is full as well, or the device is lost.
         """
         with self._lock:
-            return self._segmenter_for(request, report).predict(request, report)
+            outcome = self._try(request, report)
+            if isinstance(outcome, MemoryFullError):
+                self._free_features()
+                outcome = self._try(request, report)
+            if isinstance(outcome, MemoryFullError) and outcome.device:
+                outcome = self._answer_on_cpu(request, report, outcome.device)
+        if isinstance(outcome, MemoryFullError):
+            raise outcome
+        return outcome
 
     def use_cache(self, cache: CacheOptions) -> str:
         """Keep features elsewhere from now on; gives why they are not, empty while all is well."""
@@ -96,6 +111,27 @@ class LazySegmenter:
         with self._lock:
             self._release()
 
+    def _try(self, request: Request, report: Report | None) -> Prediction | MemoryFullError:
+        """Answer, or give the error: raised, it would hold what was computed so far."""
+        try:
+            return self._segmenter_for(request, report).predict(request, report)
+        except MemoryFullError as error:
+            _log.warning("Too little memory.", exc_info=error)
+            return MemoryFullError(str(error), error.device)
+
+    def _answer_on_cpu(
+        self, request: Request, report: Report | None, instead_of: str
+    ) -> Prediction | MemoryFullError:
+        """Let the CPU answer; the request is still the one that was asked."""
+        outcome = self._try(replace(request, device=_CPU), report)
+        if isinstance(outcome, MemoryFullError):
+            return outcome
+        note = (
+            f"The memory of {instead_of} is full, so the CPU goes on, more slowly; choose the "
+            "device again when it has room."
+        )
+        return replace(outcome, request=request, note=note)
+
     def _segmenter_for(self, request: Request, report: Report | None) -> ImageSegmenter:
         wanted = (request.model, request.device)
         if self._segmenter is None or self._loaded != wanted:
@@ -115,6 +151,11 @@ class LazySegmenter:
         self._segmenter = self._loaded = None
         self._store.memory.clear()
         free_memory(device)
+
+    def _free_features(self) -> None:
+        self._store.memory.clear()
+        if self._segmenter is not None:
+            free_memory(self._segmenter.model.device)
 
 
 def _percent_teller(report: Report | None) -> Callable[[int, int], None]:

@@ -34,6 +34,10 @@ class Prediction:
         The part of the plane that the model saw, and that `low_res_masks` cover; None for all.
     weights_hash : str
         Of the model's file.
+    device : str
+        Where it was computed, such as "cuda:0".
+    note : str
+        A sentence for the user when that is not where it was asked for; else empty.
     embed_was_cached : bool
         Whether the plane had been embedded before.
     embed_seconds, decode_seconds : float
@@ -48,6 +52,8 @@ class Prediction:
     chosen: int = 0
     region: Box | None = None
     weights_hash: str = ""
+    device: str = ""
+    note: str = ""
     embed_was_cached: bool = False
     embed_seconds: float = 0.0
     decode_seconds: float = 0.0

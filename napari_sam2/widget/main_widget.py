@@ -147,6 +147,7 @@ class SegmentWidget(QWidget):
         for signal, slot in (
             (panel.images.chosen, self._on_image_chosen),
             (self._preferences.model_changed, self._on_model_changed),
+            (self._preferences.device_changed, self._on_device_changed),
             (self._preferences.keys_changed, self._on_keys_changed),
             (panel.prompts.tool_chosen, self._on_tool_chosen),
             (panel.prompts.polarity_chosen, self._on_polarity_chosen),
@@ -167,6 +168,7 @@ class SegmentWidget(QWidget):
             (controller.changed, self._show_state),
             (controller.answered, self._on_answered),
             (controller.committed, self._on_committed),
+            (controller.moved, self._on_moved),
             (controller.noted, self._on_noted),
             (controller.failed, self._speech.complain),
         ):
@@ -353,6 +355,10 @@ class SegmentWidget(QWidget):
             self.controller.model = name
             self._refresh()
 
+    def _on_device_changed(self, name: str) -> None:
+        self.controller.use_device(name)
+        self._refresh()
+
     def _on_keys_changed(self, keys: Keys) -> None:
         if self._annotation is not None:
             self._annotation.keys.rebind(keys)
@@ -405,6 +411,7 @@ class SegmentWidget(QWidget):
         if stage:
             self._speech.complaint = ""
         self.panel.status.show_stage(stage)
+        self.panel.device.show_devices(self._predict.devices)
         if not stage:
             self._show_state()
 
@@ -423,6 +430,10 @@ class SegmentWidget(QWidget):
     def _on_committed(self, label: int) -> None:
         self._kept = label
         self._show_state()
+
+    def _on_moved(self, note: str) -> None:
+        self.panel.device.show_device(self.controller.device)
+        self._speech.announce(note)
 
     def _on_noted(self, note: str) -> None:
         self._speech.say_note(note)

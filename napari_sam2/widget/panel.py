@@ -9,6 +9,7 @@ from napari_sam2.session.export import FORMATS
 from napari_sam2.widget.cache_panel import CachePanel
 from napari_sam2.widget.candidates_view import CandidatesView
 from napari_sam2.widget.class_editor import ClassEditor
+from napari_sam2.widget.device_choice import DeviceChoice
 from napari_sam2.widget.files_panel import FilesPanel
 from napari_sam2.widget.folding import FoldingGroup
 from napari_sam2.widget.image_choice import ImageChoice
@@ -38,8 +39,8 @@ class Panel(QScrollArea):
 
     Attributes
     ----------
-    images, model, banner, annotate, prompts, heading, candidates, object, status, table, classes,
-    view, options, files, cache, keys
+    images, model, device, banner, annotate, prompts, heading, candidates, object, status, table,
+    classes, view, options, files, cache, keys
         The parts.
     groups : dict of str to FoldingGroup
         By the names that `Settings.folded` has.
@@ -47,7 +48,7 @@ class Panel(QScrollArea):
 
     def __init__(self, images: ImageChoice, settings: Settings) -> None:
         super().__init__()
-        self.images, self.model = images, ModelPanel()
+        self.images, self.model, self.device = images, ModelPanel(), DeviceChoice()
         self.banner = RecoveryBanner()
         self.annotate = leave_focus(QPushButton("Annotate"))
         self.annotate.setStyleSheet(PRIMARY)
@@ -110,6 +111,7 @@ class Panel(QScrollArea):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Image", self.images)
         form.addRow("Model", self.model)
+        form.addRow("Device", self.device)
         self._work = _column(
             self.prompts, line(), self.heading, self.candidates, self.object, spacing=6
         )

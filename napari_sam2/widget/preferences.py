@@ -34,21 +34,26 @@ class Preferences:
         The key of every action.
     model_changed : Signal(str)
         The user has chosen another model; the controller has it not yet.
+    device_changed : Signal(str)
+        The user has chosen another device; as above.
     """
 
     keys_changed = Signal(dict)
     model_changed = Signal(str)
+    device_changed = Signal(str)
 
     def __init__(self, settings: Settings, panel: Panel, controller: Controller) -> None:
         self.settings = settings
         self._panel, self._controller = panel, controller
         panel.model.show_model(settings.model)
+        panel.device.show_device(settings.device)
         panel.show_keys(self.keys)
         controller.model, controller.device = panel.model.entry.name, settings.device
         panel.options.changed.connect(self._take)
         panel.cache.changed.connect(self._take)
         panel.keys.changed.connect(self._on_keys_changed)
         panel.model.chosen.connect(self._on_model_chosen)
+        panel.device.chosen.connect(self._on_device_chosen)
         for name, group in panel.groups.items():
             group.folded_changed.connect(partial(self._on_folded, name))
         self.apply()
@@ -97,3 +102,7 @@ class Preferences:
     def _on_model_chosen(self, name: str) -> None:
         self.change(model=name)
         self.model_changed.emit(name)
+
+    def _on_device_chosen(self, name: str) -> None:
+        self.change(device=name)
+        self.device_changed.emit(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -156,10 +156,16 @@ class _Job:
 class LazyPredict:
     """Predicts with a segmenter that is made, and torch imported, on the worker thread.
 
+    torch keeps its own number of threads: capped to one, tiny took 1.6 times as long, and a viewer
+    that was panned meanwhile stood still no less. See docs/performance.md and its script,
+    tests/benchmarks/stall.py.
+
     Attributes
     ----------
     device : str
         Where the last prediction was computed, for people; empty before the first.
+    devices : dict of str to str
+        The titles of the devices that are here, by name; empty until torch is imported.
     cache : CacheOptions
         Where features are kept from the next prediction on.
     trouble : str
@@ -168,19 +174,24 @@ class LazyPredict:
 
     def __init__(self) -> None:
         self.device = self.trouble = ""
+        self.devices: dict[str, str] = {}
         self.cache = CacheOptions()
         self._lock = Lock()
         self._segmenter: LazySegmenter | None = None
 
     def __call__(self, request: Request, report: Report) -> Prediction:
-        """Answer a request; see `LazySegmenter.predict`."""
+        """Answer a request; see `LazySegmenter.predict`.
+
+        A device that was remembered and is no longer here, is as "auto".
+        """
         if self._segmenter is None:
             report("loading")  # torch itself takes a second or two
         segmenter = self._present()
         self.trouble = segmenter.use_cache(self.cache)
-        prediction = segmenter.predict(request, report)
-        self.device = _describe(request.device)
-        return prediction
+        here = replace(request, device=_device_here(request.device))
+        prediction = segmenter.predict(here, report)
+        self.device = _describe(prediction.device)
+        return replace(prediction, request=request)
 
     def look(self, request: Request) -> Look:
         """Give what the model sees; see `LazySegmenter.look`."""
@@ -193,12 +204,20 @@ class LazyPredict:
         CacheFolder(self.cache.path).clear()
 
     def _present(self) -> LazySegmenter:
+        from napari_sam2.session.device import list_devices
         from napari_sam2.session.lazy_segmenter import LazySegmenter
 
         with self._lock:
             if self._segmenter is None:
+                self.devices = list_devices()
                 self._segmenter = LazySegmenter()
             return self._segmenter
+
+
+def _device_here(name: str) -> str:
+    from napari_sam2.session.device import device_here
+
+    return device_here(name)
 
 
 def _describe(device: str) -> str:

@@ -43,6 +43,12 @@ class Speech:
         if note:
             self._status.say(note)
 
+    def announce(self, note: str) -> None:
+        """Say a note that must not be missed."""
+        self.say_note(note)
+        if not self._is_seen():
+            show_warning(note)
+
     def complain(self, sentence: str) -> None:
         """Say what went wrong from now on."""
         self.complaint = sentence

@@ -5,7 +5,14 @@ import torch
 
 from napari_sam2.model import Sam2
 from napari_sam2.session import device as device_module
-from napari_sam2.session.device import choose_device, describe_device, load_model
+from napari_sam2.session.device import (
+    choose_device,
+    describe_device,
+    device_here,
+    free_memory,
+    list_devices,
+    load_model,
+)
 
 
 @pytest.fixture
@@ -58,6 +65,47 @@ def test_a_card_that_does_not_exist_is_refused(hardware: dict[str, int]) -> None
 
 def test_the_processor_is_described_with_its_threads() -> None:
     assert describe_device(torch.device("cpu")) == f"cpu ({torch.get_num_threads()} threads)"
+
+
+def test_only_devices_that_are_here_are_listed(
+    hardware: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Card {device.index or 0}")
+    assert list_devices() == {"auto": "Automatic: CPU", "cpu": "CPU"}
+    hardware.update(mps=1)
+    assert list_devices() == {
+        "auto": "Automatic: Apple graphics",
+        "mps": "Apple graphics",
+        "cpu": "CPU",
+    }
+    hardware.update(mps=0, cuda=2)
+    assert list_devices() == {
+        "auto": "Automatic: Card 0",
+        "cuda:0": "Card 0",
+        "cuda:1": "Card 1",
+        "cpu": "CPU",
+    }
+    hardware.update(cuda=1)
+    assert list(list_devices()) == ["auto", "cuda", "cpu"]
+
+
+def test_every_device_that_is_listed_can_be_chosen(
+    hardware: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Card")
+    hardware.update(cuda=2, mps=1)
+    for name in list_devices():
+        choose_device(name)
+        assert device_here(name) == name
+    assert device_here("cuda:5") == "auto"
+
+
+def test_freeing_the_memory_of_a_lost_device_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", fail)
+    free_memory(torch.device("cuda"))
 
 
 def test_load_model_loads_and_places(tiny_model: Sam2, monkeypatch: pytest.MonkeyPatch) -> None:

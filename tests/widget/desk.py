@@ -126,6 +126,10 @@ class Desk:
         ring = [(z0, y0, x0), (z0, y0, x1), (z0, y1, x1), (z0, y1, x0)]
         self.shapes.add_rectangles([np.array(ring)])
 
+    def areas_at_work(self) -> list[int]:
+        """Count the pixels of the object at work, plane by plane."""
+        return [work.mask.area for work in self.state.at_work.planes.values()]
+
     def areas(self) -> dict[int, int]:
         return {object_id: record.area for object_id, record in self.state.objects.items()}
 

@@ -2,16 +2,23 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import replace
 from functools import partial
 from threading import Event, current_thread, main_thread
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThreadPool
 
 from napari_sam2.errors import WeightsError
-from napari_sam2.widget.runner import CancelledError, Jobs, ThreadRunner
+from napari_sam2.session.cache_folder import CacheOptions
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.postprocess import no_prediction
+from napari_sam2.session.prompts import Request
+from napari_sam2.session.results import Prediction
+from napari_sam2.widget.runner import CancelledError, Jobs, LazyPredict, ThreadRunner
 
 
 def wait_for_workers() -> None:
@@ -75,6 +82,54 @@ def test_an_unexpected_error_is_logged_with_its_traceback(
         runner.run(Mock(side_effect=KeyError("x")), Mock(), failed, Mock())
         qtbot.waitUntil(lambda: failed.called)
     assert caplog.records[0].exc_info is not None
+
+
+def test_a_device_that_was_remembered_and_is_gone_is_as_automatic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from napari_sam2.session import lazy_segmenter
+
+    asked = []
+
+    class Segmenter:
+        def use_cache(self, _cache: object) -> str:
+            return ""
+
+        def predict(self, request: Request, report: object) -> Prediction:
+            asked.append(request.device)
+            return replace(no_prediction(request, 4), device="cpu")
+
+    monkeypatch.setattr(lazy_segmenter, "LazySegmenter", Segmenter)
+    predict = LazyPredict()
+    request = Request(PlaneImage.of("a", np.zeros((4, 6))), device="cuda:77")
+    prediction = predict(request, Mock())
+    assert asked == ["auto"]
+    assert prediction.request is request
+    assert predict.device.startswith("cpu")
+    assert predict.devices["cpu"] == "CPU"
+
+
+def test_the_worker_leaves_torch_its_own_number_of_threads(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cap costs the embedding more than it gives the viewer; scripts share the number."""
+    import torch
+
+    from napari_sam2.session import lazy_segmenter
+    from tests.session.conftest import make_tiny_model
+
+    set_number, done, failed = Mock(), Mock(), Mock()
+    monkeypatch.setattr(torch, "set_num_threads", set_number)
+    monkeypatch.setattr(
+        lazy_segmenter.LazySegmenter.__init__,
+        "__defaults__",
+        (lambda *_: make_tiny_model(), CacheOptions()),
+    )
+    request = Request(PlaneImage.of("a", np.zeros((40, 60))), device="cpu")
+    ThreadRunner().run(partial(LazyPredict(), request), done, failed, Mock())
+    qtbot.waitUntil(lambda: done.called or failed.called)
+    failed.assert_not_called()
+    set_number.assert_not_called()
 
 
 def test_after_close_nothing_is_called(qtbot: QtBot) -> None:
