@@ -15,6 +15,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.model.outputs import ImageFeatures, MaskOutput
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.arguments import as_field_of_view, as_mask_logits, as_prompts
+from napari_sam2.session.boxes import longer_side
 from napari_sam2.session.cache import (
     FeatureCache,
     FeatureKey,
@@ -24,13 +25,14 @@ from napari_sam2.session.cache import (
 )
 from napari_sam2.session.device import memory_errors, wait_for
 from napari_sam2.session.mask_prompts import as_logits
-from napari_sam2.session.masks import Box
+from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.pixels import as_plane, check_finite, value_range
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import as_prediction, no_prediction
 from napari_sam2.session.preprocess import normalised
 from napari_sam2.session.prompts import LowResMask, Request
-from napari_sam2.session.regions import Surroundings, first_region, next_region
+from napari_sam2.session.region_grid import RegionGrid
+from napari_sam2.session.regions import first_region, next_region
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.view import View, compose
 
@@ -183,20 +185,20 @@ class ImageSegmenter:
         """Look where the object may be, and again where its mask shows that it is."""
         prompts, image = request.prompts, request.image
         prompts.check(image.shape)
-        at = Surroundings(image.shape, self.model.config.image_size, image.levels)
-        region = first_region(request.field, prompts.bounds, prompts.size, at)
-        prediction = self._look(request, region, at.step(region), logits, report)
+        grid = RegionGrid(image.shape, self.model.config.image_size, image.levels)
+        region = first_region(request.field, prompts.bounds, prompts.size, grid)
+        prediction = self._look(request, region, grid.step(region), logits, report)
         for _ in range(_MOST_LOOKS - 1):
-            masks = [mask for mask in prediction.candidates if mask]
-            better = next_region(region, masks[0], request.field, at) if masks else None
+            better = next_region(region, _best_mask(prediction), request.field, grid)
             if better is None:
                 break
-            is_larger = better[2] - better[0] > region[2] - region[0]
-            region = better
-            again = self._look(request, region, at.step(region), logits, report)
+            again = self._look(request, better, grid.step(better), logits, report)
+            if not _best_mask(again):
+                return _with_time_of(prediction, again)  # a mask in a poor region is one
             prediction = _with_time_of(again, prediction)
-            if is_larger:
+            if longer_side(better) > longer_side(region):
                 break  # nothing is cut off now, and closer would cut it off again
+            region = better
         return prediction
 
     def _look(
@@ -303,12 +305,18 @@ def _range_of(plane: NDArray[Any]) -> tuple[float, float] | None:
     return (low, high) if low < high else None
 
 
-def _with_time_of(prediction: Prediction, before: Prediction) -> Prediction:
+def _best_mask(prediction: Prediction) -> PackedMask:
+    """Give the best candidate that is not empty; an empty mask if there is none."""
+    empty = PackedMask(prediction.request.image.shape)
+    return next((mask for mask in prediction.candidates if mask), empty)
+
+
+def _with_time_of(prediction: Prediction, other: Prediction) -> Prediction:
     return replace(
         prediction,
-        embed_was_cached=prediction.embed_was_cached and before.embed_was_cached,
-        embed_seconds=prediction.embed_seconds + before.embed_seconds,
-        decode_seconds=prediction.decode_seconds + before.decode_seconds,
+        embed_was_cached=prediction.embed_was_cached and other.embed_was_cached,
+        embed_seconds=prediction.embed_seconds + other.embed_seconds,
+        decode_seconds=prediction.decode_seconds + other.decode_seconds,
     )
 
 
