@@ -24,6 +24,7 @@ from napari_sam2.session.cache import (
     picture_key,
 )
 from napari_sam2.session.device import memory_errors, wait_for
+from napari_sam2.session.lazy_plane import is_lazy, lazy_plane
 from napari_sam2.session.mask_prompts import as_logits
 from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.pixels import as_plane, check_finite, value_range
@@ -32,7 +33,7 @@ from napari_sam2.session.postprocess import as_prediction, no_prediction
 from napari_sam2.session.preprocess import normalised
 from napari_sam2.session.prompts import LowResMask, Request
 from napari_sam2.session.region_grid import RegionGrid
-from napari_sam2.session.regions import first_region, next_region
+from napari_sam2.session.regions import FieldOfView, first_region, next_region
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.view import View, compose
 
@@ -88,7 +89,9 @@ class ImageSegmenter:
         ----------
         image : array_like, shape (H, W) or (H, W, 3)
             Of any real dtype; `session.pixels.value_range` tells what is seen as black and
-            white. It is kept inside the answer's request, not copied.
+            white. It is kept inside the answer's request, not copied. Of a lazy array (dask,
+            zarr, a memory map: whatever has shape and dtype and can be sliced) only the region
+            is read, at each call anew, and black and white are those of the region.
         points : array_like, shape (N, 2), optional
             (y, x) in pixels; 0 <= y <= H and 0 <= x <= W.
         polarity : array_like, shape (N,), optional
@@ -120,10 +123,9 @@ class ImageSegmenter:
         Sam2Error
             If the device has too little memory.
         """
-        plane = as_plane(image)
-        check_finite(plane)
-        prompts, logits = as_prompts(points, polarity, box), None
         field = as_field_of_view(region)
+        plane = _as_plane_image(image, field)
+        prompts, logits = as_prompts(points, polarity, box), None
         if mask_logits is not None:
             logits = as_mask_logits(mask_logits, self._low_res_size)
             prompts = replace(prompts, mask_prompt=LowResMask.of(logits[0, 0], field.box))
@@ -131,9 +133,8 @@ class ImageSegmenter:
             raise PromptError(
                 "Segmenting needs a prompt, got none. Give points, a box or mask_logits."
             )
-        view = View() if field.mode == "whole" else View.of_limits(_range_of(plane))
         request = Request(
-            image=PlaneImage.of(content_key(plane), plane, view),
+            image=plane,
             prompts=prompts,
             multimask=multimask,
             model=self.model.name,
@@ -299,10 +300,15 @@ def _read(image: PlaneImage, region: Box, step: float) -> list[NDArray[Any]]:
     return pixels
 
 
-def _range_of(plane: NDArray[Any]) -> tuple[float, float] | None:
-    """Give what is black and white in the whole plane, so that all its regions look alike."""
-    low, high = value_range(plane)
-    return (low, high) if low < high else None
+def _as_plane_image(image: ArrayLike, field: FieldOfView) -> PlaneImage:
+    """Make a plane of what callers may give; in memory, all regions of it look alike."""
+    if is_lazy(image):
+        return lazy_plane(image)
+    plane = as_plane(image)
+    check_finite(plane)
+    low, high = (0.0, 0.0) if field.mode == "whole" else value_range(plane)
+    view = View.of_limits((low, high)) if low < high else View()
+    return PlaneImage.of(content_key(plane), plane, view)
 
 
 def _best_mask(prediction: Prediction) -> PackedMask:
