@@ -6,7 +6,6 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from psygnal import Signal
 
 from napari_sam2.errors import PromptError
 from napari_sam2.layers.axes import displayed_plane, world_of_plane
+from napari_sam2.layers.pyramid import PlanePyramid
 from napari_sam2.session.masks import Box
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
@@ -98,12 +98,14 @@ class ImageSource:
     def read_plane(self, plane: Plane) -> PlaneImage:
         """Give any plane of the chosen image."""
         assert self._image is not None
-        data = finest_level(self._image)
+        pyramid = PlanePyramid.of(self._image, plane)
+        data = pyramid.arrays[0]
         return PlaneImage(
             key=(str(self._image.unique_id), id(data), self._version, plane.axes, plane.index),
-            shape=plane.shape_of(data.shape),
-            read=partial(_read, data, plane),
+            shape=pyramid.shape,
+            read=partial(_read, pyramid),
             view=View.of_limits(_contrast_limits(self._image)),
+            levels=pyramid.levels,
         )
 
     def close(self) -> None:
@@ -156,9 +158,6 @@ def _contrast_limits(image: Image) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _read(data: Any, plane: Plane, region: Box, _step: float) -> tuple[NDArray[Any], ...]:
+def _read(pyramid: PlanePyramid, region: Box, step: float) -> tuple[NDArray[Any], ...]:
     """Read a region of a plane, and nothing around it."""
-    y0, x0, y1, x1 = region
-    key = list(plane.key)
-    key[plane.axes[0]], key[plane.axes[1]] = slice(y0, y1), slice(x0, x1)
-    return (plane.as_displayed(np.asarray(data[tuple(key)])),)
+    return (pyramid.read(region, step),)
