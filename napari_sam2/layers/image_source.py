@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_sam2.errors import PromptError
 from napari_sam2.layers.axes import displayed_plane, world_of_plane
 from napari_sam2.layers.pyramid import PlanePyramid
+from napari_sam2.layers.visible import VisiblePart
 from napari_sam2.session.masks import Box
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
@@ -29,11 +30,17 @@ class ImageSource:
     ----------
     viewer : ViewerModel
         The viewer, or napari's proxy of it.
+
+    Attributes
+    ----------
+    screen : VisiblePart
+        Tells which part of the plane is seen.
     """
 
     changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
+        self.screen = VisiblePart(viewer)
         self._dims = viewer.dims
         self._image: Image | None = None
         self._versions = count()
@@ -108,8 +115,13 @@ class ImageSource:
             levels=pyramid.levels,
         )
 
+    def visible_box(self, plane: Plane) -> Box | None:
+        """Give the part of a plane of the image that is on screen; None if nothing is."""
+        return None if self._image is None else self.screen.box_on(self._image, plane)
+
     def close(self) -> None:
         """Disconnect from the viewer and the image."""
+        self.screen.close()
         self._disconnect_image()
         self._image = None
         for name in _DIMS_EVENTS:
