@@ -50,6 +50,8 @@ class Asker:
 
     Attributes
     ----------
+    returned : Signal(Prediction)
+        Any answer, also one that nobody wants any more: it tells what is embedded now.
     answered : Signal(Question, Prediction)
         An answer that is wanted.
     failed : Signal(Exception)
@@ -58,6 +60,7 @@ class Asker:
         What the worker does; "" when at rest.
     """
 
+    returned = Signal(object)
     answered = Signal(object, object)
     failed = Signal(object)
     stage_changed = Signal(str)
@@ -124,8 +127,8 @@ class Asker:
     def _take_on(self, question: Question) -> None:
         self._waiting.pop(question.plane, None)
         self._waiting[question.plane] = question
-        if self._running is not None and self._running.request.model != question.request.model:
-            self._is_cancelled = True  # it may be a download of minutes
+        if self._running is not None and _is_superseded(self._running, question):
+            self._is_cancelled = True
             self._runner.cancel()
 
     def _start_next(self) -> None:
@@ -153,6 +156,8 @@ class Asker:
 
     def _on_done(self, prediction: Prediction) -> None:
         question = self._finish()
+        if not self._is_closed:
+            self.returned.emit(prediction)
         if not self._is_closed and self._is_wanted(question):
             self.answered.emit(question, prediction)
         self._go_on()
@@ -185,3 +190,13 @@ class Asker:
             self._start_next()
             if self._running is None:
                 self.stage_changed.emit("")
+
+
+def _is_superseded(running: Question, question: Question) -> bool:
+    """Tell whether work is not worth being finished before a question is answered.
+
+    For another model it may be a download of minutes; what is embedded ahead is of no use once
+    something else is on screen. A click on what is being embedded has use for it.
+    """
+    is_other_view = not running.prompts and not question.prompts and running != question
+    return running.request.model != question.request.model or is_other_view

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
 
 from napari_sam2.asker import Report, Work
+from napari_sam2.session.masks import Box
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 
@@ -65,6 +67,8 @@ class SquarePredict:
         Every question.
     scores : tuple of float
         The predicted IoUs, descending.
+    region : (y0, x0, y1, x1) or None
+        Where the model is said to have looked.
     error : Exception or None
         Raised instead of an answer.
     may_answer : Event
@@ -75,6 +79,7 @@ class SquarePredict:
         self.device = "cpu (1 thread)"
         self.asked: list[Request] = []
         self.scores = (0.91, 0.8, 0.5)
+        self.region: Box | None = None
         self.error: Exception | None = None
         self.may_answer = Event()
         self.may_answer.set()
@@ -87,13 +92,14 @@ class SquarePredict:
             raise self.error
         report("decoding")
         masks = _squares(request)
-        return Prediction.of_masks(
+        prediction = Prediction.of_masks(
             request=request,
             masks=masks,
             iou_predictions=np.array(self.scores[: len(masks)], np.float32),
             low_res_masks=np.zeros((len(masks), 4, 4), np.float32),
             object_score=1.0,
         )
+        return replace(prediction, region=self.region)
 
 
 def _squares(request: Request) -> np.ndarray:

@@ -44,6 +44,11 @@ def contains(outer: _Edges, inner: _Edges) -> bool:
     )
 
 
+def meet(a: _Edges, b: _Edges) -> bool:
+    """Tell whether two boxes have a part in common."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
 def clipped(box: Box, shape: tuple[int, int]) -> Box | None:
     """Cut a box at the border of a plane (H, W); None if nothing is left."""
     y0, x0, y1, x1 = box

@@ -47,12 +47,16 @@ class FieldOfView:
         For "auto" and "visible" the part of the plane that is on screen, if it is known; for
         "fixed" the region.
     near : (y0, x0, y1, x1) or None
-        The region that was looked at last: it is taken again if it suits.
+        The region of the answer before: it is taken again if it suits.
+    at_hand : tuple of (y0, x0, y1, x1)
+        Further regions that are embedded, the newest first. Of those that are about as large as
+        what is on screen, one is taken if it suits.
     """
 
     mode: Mode = "whole"
     box: Box | None = None
     near: Box | None = None
+    at_hand: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -94,10 +98,10 @@ def first_region(field: FieldOfView, prompts_box: Box | None, size: float, grid:
         region = seen if prompts_box is None else _hull(seen, prompts_box)
     elif prompts_box is None:
         region = _ahead(field, seen, grid)
-    elif field.near is not None and _suits(field.near, prompts_box, size, seen, grid):
-        region = field.near
     else:
-        region = grid.around(prompts_box, _ROOM * size or _side_to_begin_with(field, grid))
+        least = _ROOM * size or _side_to_begin_with(field, grid)
+        known = _known(field, prompts_box, size, seen, grid)
+        region = grid.around(prompts_box, least) if known is None else known
     _check(region, prompts_box, grid)
     return region
 
@@ -134,8 +138,8 @@ def serves(region: Box, field: FieldOfView, shape: tuple[int, int]) -> bool:
     whole = (0, 0, *shape)
     seen = (field.box and clipped(field.box, shape)) or whole
     if field.mode == "auto":
-        is_alike = longer_side(seen) / 2 <= longer_side(region) <= _ZOOMED * longer_side(seen)
-        return contains(whole, region) and is_alike and _holds_middle(region, seen, shape)
+        is_near = contains(whole, region) and _holds_middle(region, seen, shape)
+        return is_near and _is_alike(region, seen)
     return region == (whole if field.mode == "whole" else seen)
 
 
@@ -156,14 +160,29 @@ def _side_to_begin_with(field: FieldOfView, grid: RegionGrid) -> float:
     return last if last and last / _ZOOMED <= seen <= last * _ZOOMED else seen
 
 
-def _suits(near: Box, prompts_box: Box, size: float, seen: Box, grid: RegionGrid) -> bool:
-    """Tell whether the region before is good for prompts as well."""
-    side = longer_side(near)
+def _known(
+    field: FieldOfView, prompts_box: Box, size: float, seen: Box, grid: RegionGrid
+) -> Box | None:
+    """Give a region that is embedded already and suits prompts."""
+    at_hand = [region for region in field.at_hand if _is_alike(region, seen)]
+    regions = at_hand if field.near is None else [field.near, *at_hand]
+    fitting = (region for region in regions if _suits(region, prompts_box, size, seen, grid))
+    return next(fitting, None)
+
+
+def _suits(region: Box, prompts_box: Box, size: float, seen: Box, grid: RegionGrid) -> bool:
+    """Tell whether a region that was chosen before is good for prompts as well."""
+    side = longer_side(region)
     if size:
         is_fit = SMALL * side / grid.image_size <= size <= side / 2
     else:
         is_fit = side <= _ZOOMED * longer_side(seen)  # else the user looks at something smaller
-    return is_fit and contains(grid.whole, near) and grid.has_room(near, prompts_box)
+    return is_fit and contains(grid.whole, region) and grid.has_room(region, prompts_box)
+
+
+def _is_alike(region: Box, seen: Box) -> bool:
+    """Tell whether a region is about as large as what is on screen."""
+    return longer_side(seen) / 2 <= longer_side(region) <= _ZOOMED * longer_side(seen)
 
 
 def _is_cut_off(mask: PackedMask, region: Box, shape: tuple[int, int]) -> bool:
