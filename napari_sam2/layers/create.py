@@ -16,6 +16,7 @@ _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever
 _NEW = "is_new"
 _POINT_FRACTION = 1 / 30  # diameter of a point, in longest sides of the image; see `ScreenSizes`
 _EDGE_FRACTION = 1 / 250  # width of a shape's edge, in the same
+_FRAME_COLOR = "#f0b000"  # on bright and on dark pictures
 _BORDER = 0.07  # width of a point's border, in its diameters
 
 
@@ -64,6 +65,17 @@ def create_objects(image: Image) -> Labels:
     return Labels(np.zeros(_shape(image), np.int32), opacity=0.5, **_lying_on(image, "objects"))
 
 
+def create_frame(image: Image) -> Shapes:
+    """Make an empty layer for a frame on `image`."""
+    return Shapes(
+        ndim=image.ndim,
+        opacity=0.8,
+        face_color="transparent",
+        edge_color=_FRAME_COLOR,
+        **_lying_on(image, "region"),
+    )
+
+
 def find_layers(viewer: ViewerModel, image: Image) -> OurLayers | None:
     """Give the layers that were made for an image, if all are in the viewer and still fit it."""
     found = [_find(viewer, image, content) for content in OurLayers._fields]
@@ -82,6 +94,20 @@ def ensure_layers(viewer: ViewerModel, image: Image) -> OurLayers:
             viewer.layers.insert(at, layer)  # below the one that belongs on top of it
         found.append(layer)
     return OurLayers(*reversed(found))
+
+
+def ensure_frame(viewer: ViewerModel, image: Image, below: Layer) -> Shapes:
+    """Give the layer that frames what the model sees; one that is made is not selected."""
+    layer = _find(viewer, image, "region")
+    if layer is None:
+        layer = create_frame(image)
+        selected, active = list(viewer.layers.selection), viewer.layers.selection.active
+        viewer.layers.insert(viewer.layers.index(below), layer)
+        viewer.layers.selection.clear()
+        viewer.layers.selection.update(selected)
+        if active is not None:
+            viewer.layers.selection.active = active
+    return layer
 
 
 def no_longer_new(layer: Layer) -> bool:
@@ -153,4 +179,5 @@ _KINDS: dict[str, type[Layer]] = {
     "mask": Labels,
     "shapes": Shapes,
     "points": Points,
+    "region": Shapes,
 }

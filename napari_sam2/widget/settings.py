@@ -16,6 +16,7 @@ from qtpy.QtCore import QStandardPaths
 from napari_sam2.session.answers import RULES, Rule
 from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.edits import Policy
+from napari_sam2.session.regions import MODES, Mode
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 MAX_PIXELS = 1_000_000  # of an island that may be dropped
@@ -44,6 +45,8 @@ class Settings:
         Smooth the outline within so many pixels; 0 leaves it.
     each_shape : bool
         Each closed shape is an object of its own.
+    field_of_view : str
+        One of `MODES`: how much of the image the model looks at.
     model, device : str
         As in `Request`.
     folded : tuple of str
@@ -61,6 +64,7 @@ class Settings:
     min_area: int = 0
     smooth: int = 0
     each_shape: bool = False
+    field_of_view: Mode = "auto"
     model: str = "micro"
     device: str = "auto"
     folded: tuple[str, ...] = ("classes", "files", "keys", "options")
@@ -191,6 +195,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "min_area": _up_to(MAX_PIXELS),
     "smooth": _up_to(MAX_SMOOTH),
     "each_shape": _flag,
+    "field_of_view": _one_of(MODES),
     "model": _text,
     "device": _text,
     "folded": _texts,
