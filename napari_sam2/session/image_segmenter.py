@@ -81,7 +81,7 @@ class ImageSegmenter:
         box: ArrayLike | None = None,
         mask_logits: ArrayLike | None = None,
         multimask: bool | None = None,
-        region: str | Sequence[int] = "whole",
+        region: str | Sequence[float] = "whole",
     ) -> Prediction:
         """Segment one object of an image.
 
