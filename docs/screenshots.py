@@ -116,8 +116,6 @@ IN_THE_FIELD = (
     points((897, 647)),
     points((937, 527)),
     points((618, 1223)),
-    points((662, 1344)),
-    points((241, 1202)),
     points((757, 1030)),
 )
 # Ways to ask, and where to look.

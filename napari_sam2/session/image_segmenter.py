@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +15,6 @@ from napari_sam2.errors import PromptError
 from napari_sam2.model.outputs import ImageFeatures, MaskOutput
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.arguments import as_field_of_view, as_mask_logits, as_prompts
-from napari_sam2.session.boxes import longer_side
 from napari_sam2.session.cache import (
     FeatureCache,
     FeatureKey,
@@ -33,7 +32,7 @@ from napari_sam2.session.postprocess import as_prediction, no_prediction
 from napari_sam2.session.preprocess import normalised
 from napari_sam2.session.prompts import LowResMask, Request
 from napari_sam2.session.region_grid import RegionGrid
-from napari_sam2.session.regions import FieldOfView, first_region, next_region
+from napari_sam2.session.regions import FieldOfView, first_region, is_cut_off, next_region
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.view import View, compose
 
@@ -187,20 +186,12 @@ class ImageSegmenter:
         prompts, image = request.prompts, request.image
         prompts.check(image.shape)
         grid = RegionGrid(image.shape, self.model.config.image_size, image.levels)
-        region = first_region(request.field, prompts.bounds, prompts.size, grid)
-        prediction = self._look(request, region, grid.step(region), logits, report)
-        for _ in range(_MOST_LOOKS - 1):
-            better = next_region(region, _best_mask(prediction), request.field, grid)
-            if better is None:
-                break
-            again = self._look(request, better, grid.step(better), logits, report)
-            if not _best_mask(again):
-                return _with_time_of(prediction, again)  # a mask in a poor region is one
-            prediction = _with_time_of(again, prediction)
-            if longer_side(better) > longer_side(region):
-                break  # nothing is cut off now, and closer would cut it off again
-            region = better
-        return prediction
+        looks: dict[Box, Prediction] = {}
+        region: Box | None = first_region(request.field, prompts.bounds, prompts.size, grid)
+        while region is not None and region not in looks and len(looks) < _MOST_LOOKS:
+            looks[region] = self._look(request, region, grid.step(region), logits, report)
+            region = next_region(region, _best_mask(looks[region]), request.field, grid)
+        return _with_time_of(_last_good(looks, grid), looks.values())
 
     def _look(
         self,
@@ -317,12 +308,24 @@ def _best_mask(prediction: Prediction) -> PackedMask:
     return next((mask for mask in prediction.candidates if mask), empty)
 
 
-def _with_time_of(prediction: Prediction, other: Prediction) -> Prediction:
+def _last_good(looks: Mapping[Box, Prediction], grid: RegionGrid) -> Prediction:
+    """Give the last look that found the object, and all of it; else the last that found any."""
+    found = {region: look for region, look in looks.items() if _best_mask(look)} or looks
+    whole = [
+        look
+        for region, look in found.items()
+        if not is_cut_off(_best_mask(look), region, grid.shape)
+    ]
+    return (whole or list(found.values()))[-1]
+
+
+def _with_time_of(prediction: Prediction, looks: Iterable[Prediction]) -> Prediction:
+    looks = list(looks)
     return replace(
         prediction,
-        embed_was_cached=prediction.embed_was_cached and other.embed_was_cached,
-        embed_seconds=prediction.embed_seconds + other.embed_seconds,
-        decode_seconds=prediction.decode_seconds + other.decode_seconds,
+        embed_was_cached=all(look.embed_was_cached for look in looks),
+        embed_seconds=sum(look.embed_seconds for look in looks),
+        decode_seconds=sum(look.decode_seconds for look in looks),
     )
 
 

@@ -114,13 +114,25 @@ def next_region(region: Box, mask: PackedMask, field: FieldOfView, grid: RegionG
     if field.mode != "auto" or not mask:
         return None
     side, extent = longer_side(region), longer_side(mask.box)
-    if _is_cut_off(mask, region, grid.shape):
+    if is_cut_off(mask, region, grid.shape):
         larger = grid.around(mask.box, 2 * side)
         return larger if longer_side(larger) > side else None
     if extent * grid.image_size >= SMALL * side:
         return None
     closer = grid.around(mask.box, _ROOM * extent)
     return closer if 2 * longer_side(closer) <= side else None
+
+
+def is_cut_off(mask: PackedMask, region: Box, shape: tuple[int, int]) -> bool:
+    """Tell whether more than a speck of a mask lies at the region's border, inside the plane."""
+    if not mask:
+        return False
+    pixels, few = mask.crop(), _CUT_OFF * mask.area**0.5
+    lines = (pixels[0], pixels[:, 0], pixels[-1], pixels[:, -1])  # in the order of a box's edges
+    return any(
+        line.sum() > few and edge == border and edge not in (0, end)
+        for line, edge, border, end in zip(lines, mask.box, region, (*shape, *shape), strict=True)
+    )
 
 
 def serves(region: Box, field: FieldOfView, shape: tuple[int, int]) -> bool:
@@ -183,16 +195,6 @@ def _suits(region: Box, prompts_box: Box, size: float, seen: Box, grid: RegionGr
 def _is_alike(region: Box, seen: Box) -> bool:
     """Tell whether a region is about as large as what is on screen."""
     return longer_side(seen) / 2 <= longer_side(region) <= _ZOOMED * longer_side(seen)
-
-
-def _is_cut_off(mask: PackedMask, region: Box, shape: tuple[int, int]) -> bool:
-    """Tell whether more than a speck of a mask lies at the region's border, inside the plane."""
-    pixels, few = mask.crop(), _CUT_OFF * mask.area**0.5
-    lines = (pixels[0], pixels[:, 0], pixels[-1], pixels[:, -1])  # in the order of a box's edges
-    return any(
-        line.sum() > few and edge == border and edge not in (0, end)
-        for line, edge, border, end in zip(lines, mask.box, region, (*shape, *shape), strict=True)
-    )
 
 
 def _holds_middle(region: Box, seen: Box, shape: tuple[int, int]) -> bool:

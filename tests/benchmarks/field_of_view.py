@@ -2,9 +2,12 @@
 
     python -m tests.benchmarks.field_of_view FOLDER --split val --small 32 48 64 --room 3 4 6
 
-Every picture's objects are clicked on in their middle, and boxed tightly; the mean IoU of the mask
-that a user would see first stands beside how many regions were looked at and embedded. An object
-is counted by its size in the model's input when the whole picture fills it.
+Objects of a picture are asked about one after the other, first all by a click in the middle, then
+all by a tight box, with the whole picture on screen. Under "whole" the picture fills the model's
+input, as for the official predictor; under "auto" every question begins anew, as in a script;
+under "panel" the regions before are used again, as in the viewer. The mean IoU of the mask that a
+user would see first stands beside how many embeddings were computed for an object. Objects are
+also sorted by their longer side in the model's input when the whole picture fills it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -24,18 +27,24 @@ from napari_sam2.session.boxes import longer_side
 from napari_sam2.session.device import load_model
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.planes import Plane
+from napari_sam2.session.prompts import POSITIVE, Prompts, Request
+from napari_sam2.session.regions import FieldOfView
+from napari_sam2.session.sight import Sight
 from napari_sam2.training.data import Picture, load_pictures
 
-SIZES = (0, 24, 48, 96, np.inf)  # model pixels, of the object's longer side
+SIZES = (0, 24, 48, 96, np.inf)  # model pixels
+PROTOCOLS = ("click", "box")
 
 
 class Score(NamedTuple):
-    """How one object fared in one field of view."""
+    """How one object fared in one field of view, asked in one way."""
 
-    way: str
+    field: str
+    protocol: str
     size: float
-    click: float
-    box: float
+    iou: float
     embedded: int
 
 
@@ -48,52 +57,67 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--small", nargs="+", type=int, default=[regions.SMALL])
     parser.add_argument("--room", nargs="+", type=int, default=[regions._ROOM])
-    parser.add_argument("--objects", type=int, default=3, help="random ones of each picture")
-    parser.add_argument("--pictures", type=int, default=50, help="random ones")
+    parser.add_argument("--fields", nargs="+", default=["auto", "panel"])
+    parser.add_argument("--objects", type=int, default=5, help="random ones of each picture")
+    parser.add_argument("--pictures", type=int, default=30, help="random ones")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     pictures = load_pictures(options.folder, options.split)
     rng.shuffle(pictures)
     jobs = [
-        (picture, label)
+        (picture, some_objects(picture, options.objects, rng))
         for picture in pictures[: options.pictures]
-        for label in some_objects(picture, options.objects, rng)
     ]
-    model = load_model(options.model, options.device)
-    scores = list(score("whole", jobs, ImageSegmenter(model)))
-    for regions.SMALL, regions._ROOM in product(options.small, options.room):
-        way = f"auto ({regions.SMALL}, {regions._ROOM})"
-        scores += score(way, jobs, ImageSegmenter(model))
+    segmenter = ImageSegmenter(load_model(options.model, options.device))
+    scores = [score for job in jobs for score in score_picture("whole", "whole", *job, segmenter)]
+    for small, room, field in product(options.small, options.room, options.fields):
+        regions.SMALL, regions._ROOM = small, room
+        name = f"{field} ({small}, {room})"
+        for job in jobs:
+            scores += score_picture(name, field, *job, segmenter)
     sys.stdout.write(table(scores))
 
 
-def some_objects(picture: Picture, count: int, rng: np.random.Generator) -> list[int]:
-    """Give labels of the picture."""
+def some_objects(picture: Picture, count: int, rng: np.random.Generator) -> list[PackedMask]:
+    """Give the true masks of a few objects."""
     labels = np.unique(picture.labels[picture.labels > 0])
-    return [int(label) for label in rng.choice(labels, min(count, len(labels)), replace=False)]
+    chosen = rng.choice(labels, min(count, len(labels)), replace=False)
+    return [PackedMask.of(picture.labels == label) for label in chosen]
 
 
-def score(way: str, jobs: list[tuple[Picture, int]], segmenter: ImageSegmenter) -> Iterator[Score]:
-    """Ask for every object by a click and by a box."""
-    image_size, field = segmenter.model.config.image_size, way.split()[0]
-    for picture, label in jobs:
-        truth = PackedMask.of(picture.labels == label)
-        before = len(segmenter._cache)
-        ious = [
-            iou(segmenter.segment(picture.image, region=field, **prompt).packed_mask, truth)
-            for prompt in prompts_for(truth)
-        ]
-        size = longer_side(truth.box) * image_size / max(truth.shape)
-        yield Score(way, size, *ious, len(segmenter._cache) - before)
+def score_picture(
+    name: str, field: str, picture: Picture, truths: list[PackedMask], segmenter: ImageSegmenter
+) -> Iterator[Score]:
+    """Ask for the objects by a click, then by a box."""
+    image = PlaneImage.of((picture.name, field), picture.image)
+    for protocol in PROTOCOLS:
         segmenter._cache.clear()
+        sight = Sight()
+        for truth in truths:
+            before, prompts = len(segmenter._cache), prompts_for(truth, protocol)
+            sight.look(Plane((0, 1)), prompts, image.whole, goes_on=False)
+            where = sight.field if field == "panel" else FieldOfView(field)
+            prediction = segmenter.predict(Request(image, prompts, field=where))
+            sight.take_in(prediction)
+            sight.follow(prediction)
+            size = longer_side(truth.box) / max(truth.shape) * segmenter.model.config.image_size
+            yield Score(
+                name,
+                protocol,
+                size,
+                iou(prediction.packed_mask, truth),
+                len(segmenter._cache) - before,
+            )
 
 
-def prompts_for(truth: PackedMask) -> Iterator[dict[str, Any]]:
-    """Give a click in the middle of an object, and a box around it."""
+def prompts_for(truth: PackedMask, protocol: str) -> Prompts:
+    """Give a click in the middle of an object, or a box around it."""
+    y0, x0, y1, x1 = truth.box
+    if protocol == "box":
+        return Prompts(box=(float(y0), float(x0), float(y1), float(x1)))
     depth = ndimage.distance_transform_edt(np.pad(truth.crop(), 1))
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    yield {"points": [(y - 1 + truth.box[0], x - 1 + truth.box[1])]}
-    yield {"box": truth.box}
+    return Prompts(((float(y0 + y - 1), float(x0 + x - 1)),), (POSITIVE,))
 
 
 def iou(a: PackedMask, b: PackedMask) -> float:
@@ -103,19 +127,22 @@ def iou(a: PackedMask, b: PackedMask) -> float:
 
 def table(scores: list[Score]) -> str:
     """Lay the means out: all objects, then by size."""
-    kinds = [(0.0, np.inf), *pairwise(SIZES)]
     lines = [
-        "| field of view | objects of model pixels | number | click | box | embedded |",
+        "| objects of model pixels | number | field of view | click | box | embedded for a click |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for low, high in kinds:
-        for way in dict.fromkeys(score.way for score in scores):
-            some = [s for s in scores if s.way == way and low <= s.size < high]
-            if some:
-                means = np.mean([(s.click, s.box, s.embedded) for s in some], axis=0)
-                name = "all" if (low, high) == kinds[0] else f"{low:g} to {high:g}"
-                figures = f"{means[0]:.3f} | {means[1]:.3f} | {means[2]:.1f}"
-                lines.append(f"| {way} | {name} | {len(some)} | {figures} |")
+    for low, high in ((0.0, np.inf), *pairwise(SIZES)):
+        for field in dict.fromkeys(score.field for score in scores):
+            some = [s for s in scores if s.field == field and low <= s.size < high]
+            clicks, boxes = ([s for s in some if s.protocol == p] for p in PROTOCOLS)
+            if clicks:
+                means = (
+                    np.mean([s.iou for s in clicks]),
+                    np.mean([s.iou for s in boxes]),
+                    np.mean([s.embedded for s in clicks]),
+                )
+                cells = f"{low:g} to {high:g} | {len(clicks)} | {field} | "
+                lines.append(f"| {cells}{means[0]:.3f} | {means[1]:.3f} | {means[2]:.2f} |")
     return "\n".join(lines) + "\n"
 
 
