@@ -9,8 +9,10 @@ from functools import cached_property
 from napari_sam2.session.boxes import has_room, longer_side, middle_of
 from napari_sam2.session.masks import Box
 
-MOST_PIXELS = 2**26  # read for one region: 64 million, 128 MB of 16-bit values
+_MOST_READ = 2**26  # pixels read for one region: 64 million, 128 MB of 16-bit values
+_LARGEST = 2**28  # pixels of a region, whatever is read of them: its mask takes 256 MB for a moment
 _CLOSEST = 4  # model pixels per pixel of the plane, at most: closer, there is nothing more to see
+_ROUNDED = 1.02  # 100 000 pixels halved seven times are 781, which is not 128 times fewer
 _MARGIN = 0.1  # of a region's side: a prompt nearer to its border may be of an object beyond it
 
 
@@ -54,11 +56,15 @@ class RegionGrid:
         y0, x0, y1, x1 = region
         return max(min(y1 - y0, x1 - x0) / self.image_size, 1.0)
 
-    def can_read(self, region: Box) -> bool:
-        """Tell whether a region can be read without too many pixels."""
-        y0, x0, y1, x1 = region
+    def most_pixels(self, region: Box) -> int:
+        """Give how many pixels a region may have, at the level at which it is read."""
         level = level_for(self.levels, self.step(region))
-        return (y1 - y0) * (x1 - x0) / level**2 <= MOST_PIXELS
+        return min(int(_MOST_READ * level**2), _LARGEST)
+
+    def fits(self, region: Box) -> bool:
+        """Tell whether memory is large enough for the pixels of a region, and for its masks."""
+        y0, x0, y1, x1 = region
+        return (y1 - y0) * (x1 - x0) <= self.most_pixels(region)
 
     def has_room(self, region: Box, box: Sequence[float]) -> bool:
         """Tell whether a box lies in a region, and not so near to its border as to be cut off."""
@@ -67,10 +73,10 @@ class RegionGrid:
     def around(self, box: Sequence[float], least: float = 0) -> Box:
         """Give the smallest region with room around a box and at least a side.
 
-        Where there is none that can be read, the largest that can be.
+        Where none of them fits into memory, the largest that does.
         """
         region = self.whole
-        for region in filter(self.can_read, self._regions(middle_of(box))):
+        for region in filter(self.fits, self._regions(middle_of(box))):
             if longer_side(region) >= least and self.has_room(region, box):
                 break
         return region
@@ -86,7 +92,8 @@ class RegionGrid:
 
 def level_for(levels: Sequence[float], step: float) -> float:
     """Give the coarsest level of a pyramid that is fine enough for a step; else the finest."""
-    return max((level for level in levels if level <= step), default=min(levels))
+    fine_enough = (level for level in levels if level <= step * _ROUNDED)
+    return max(fine_enough, default=min(levels))
 
 
 def _snapped(side: int, middle: float, length: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from napari_sam2.session.boxes import (
     middle_of,
 )
 from napari_sam2.session.masks import Box, PackedMask
-from napari_sam2.session.region_grid import MOST_PIXELS, RegionGrid
+from napari_sam2.session.region_grid import RegionGrid
 
 Mode = Literal["auto", "whole", "visible", "fixed"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -87,7 +87,7 @@ def first_region(field: FieldOfView, prompts_box: Box | None, size: float, grid:
     ------
     PromptError
         If a fixed region lies outside the plane or does not hold the prompts, or a region is too
-        large to be read.
+        large for memory.
     """
     seen = _seen(field, grid)
     if field.mode == "whole":
@@ -220,11 +220,11 @@ def _hull(seen: Box, box: Box) -> Box:
 
 
 def _check(region: Box, prompts_box: Box | None, grid: RegionGrid) -> None:
-    if not grid.can_read(region):
+    if not grid.fits(region):
         height, width = region[2] - region[0], region[3] - region[1]
         raise PromptError(
-            f"A region must have at most {MOST_PIXELS:,} pixels to be read, got {height} x "
-            f"{width}. Zoom in, choose the automatic field of view, or open the image as a pyramid."
+            f"A region must have at most {grid.most_pixels(region):,} pixels to be looked at, got "
+            f"{height} x {width}. Zoom in, or choose the automatic field of view."
         )
     if prompts_box is not None and not contains(region, prompts_box):
         raise PromptError(

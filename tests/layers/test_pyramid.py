@@ -9,8 +9,16 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_sam2.layers.pyramid import PlanePyramid
+from napari_sam2.session.boxes import contains
+from napari_sam2.session.image_segmenter import ImageSegmenter
+from napari_sam2.session.masks import Box
+from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
+from napari_sam2.session.prompts import Prompts, Request
+from napari_sam2.session.regions import FieldOfView
 from tests.chunked import Chunked
+from tests.session.conftest import make_tiny_model
+from tests.session.test_image_segmenter import stub_square
 
 PLANE = Plane((0, 1))
 RGB = range(3)
@@ -149,3 +157,31 @@ def test_a_layer_gives_its_levels(is_rgb: bool) -> None:
     assert pyramid.read((0, 0, 64, 96), 2).shape == (32, 48, *colours)
     alone = ViewerModel().add_image(levels[0], rgb=is_rgb, scale=(0.5, 0.5))
     assert PlanePyramid.of(alone, PLANE).levels == (1,)
+
+
+@pytest.mark.parametrize(
+    ("seen", "level"),
+    [
+        ((0, 0, 100_000, 100_000), 128),  # the whole slide on screen
+        ((50_000, 60_000, 50_600, 60_800), 8),  # cells on screen, for an input of 128 pixels
+    ],
+)
+def test_a_click_into_a_slide_reads_few_chunks(
+    seen: Box, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 000 x 100 000 pixels in chunks of 256 x 256."""
+    model = make_tiny_model()
+    stub_square(model, monkeypatch, half=6)
+    arrays = {f: Chunked((100_000 // f,) * 2, (256, 256)) for f in (1, 2, 4, 8, 16, 32, 64, 128)}
+    pyramid = PlanePyramid(tuple(arrays.values()), PLANE)
+    image = PlaneImage(
+        "slide", pyramid.shape, lambda *at: (pyramid.read(*at),), levels=pyramid.levels
+    )
+    click = Prompts(((50_300.0, 60_400.0),), (1,))
+    request = Request(image, click, field=FieldOfView("auto", seen))
+    (mask,) = ImageSegmenter(model).predict(request).candidates
+    assert [f for f, array in arrays.items() if array.read] == [level]
+    (chunks,) = arrays[level].read
+    assert len(chunks) <= 4
+    assert mask.shape == (100_000, 100_000)
+    assert contains(mask.box, (50_300, 60_400, 50_301, 60_401))
