@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from qtpy.QtCore import QBuffer
 
-from napari_sam2._sample_data import fluorescence
+from napari_sam2._sample_data import LayerData, fluorescence
 from napari_sam2.session.objects import (
     ELLIPSE,
     PATH,
@@ -109,6 +110,14 @@ NEARBY = (
     LEFT_OF_PAIR,
     box(396, 440, 463, 520, (429, 482)),
 )
+IN_THE_FIELD = (
+    points((430, 480)),
+    points((773, 458)),
+    points((897, 647)),
+    points((937, 527)),
+    points((618, 1223)),
+    points((757, 1030)),
+)
 # Ways to ask, and where to look.
 KINDS = (
     (points((54, 367)), (54, 367)),
@@ -133,17 +142,30 @@ def main() -> None:
         show_panel(light, "panel-light", "options", "files", "keys")
     with stage("dark") as dark:
         show_kinds(dark, "prompts")
+    with stage("dark", large_field()) as dark:
+        for job in IN_THE_FIELD:
+            dark.keep()
+            dark.mark(job)
+        show_canvas(dark, "region", center=(760, 1000), zoom=0.62)
 
 
 @contextmanager
-def stage(theme: str) -> Iterator[Stage]:
+def stage(theme: str, sample: LayerData | None = None) -> Iterator[Stage]:
     """Open a viewer with a sample, and close it whatever happens."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        stage = Stage(fluorescence()[0], Path(folder), theme=theme)
+        stage = Stage(sample or fluorescence()[0], Path(folder), theme=theme)
         try:
             yield stage
         finally:
             stage.viewer.close()
+
+
+def large_field() -> LayerData:
+    """Give a large picture: the sample, upright, upside down and turned, side by side."""
+    image, layer, kind = fluorescence()[0]
+    turned = image[::-1, ::-1]
+    rows = ((image, image[::-1], turned), (turned[::-1], turned, image), (image[::-1], image) * 2)
+    return np.concatenate([np.concatenate(row[:3], axis=1) for row in rows]), layer, kind
 
 
 def annotate(stage: Stage, jobs: Sequence[PlacedPrompts]) -> None:
@@ -163,6 +185,12 @@ def show_viewer(stage: Stage, name: str, center: Yx, zoom: float) -> None:
     """Take a picture of the whole window."""
     stage.look_at(center, zoom)
     save(name, Image.fromarray(stage.photograph()).convert("RGB"))
+
+
+def show_canvas(stage: Stage, name: str, center: Yx, zoom: float) -> None:
+    """Take a picture of the canvas alone."""
+    stage.look_at(center, zoom)
+    save(name, Image.fromarray(stage.viewer.screenshot(flash=False)).convert("RGB"))
 
 
 def show_panel(stage: Stage, name: str, *opened: str) -> None:

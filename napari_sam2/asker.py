@@ -51,6 +51,8 @@ class Asker:
 
     Attributes
     ----------
+    returned : Signal(Prediction)
+        Any answer, also one that nobody wants any more: it tells what is embedded now.
     answered : Signal(Question, Prediction)
         An answer that is wanted.
     failed : Signal(Exception)
@@ -61,6 +63,7 @@ class Asker:
         What the worker does; "" when at rest.
     """
 
+    returned = Signal(object)
     answered = Signal(object, object)
     failed = Signal(object)
     failed_aside = Signal(object)
@@ -143,13 +146,21 @@ class Asker:
         self._waiting[question.plane] = question
         if question == self._running:
             self._is_aside = False
-        running = None if self._running is None else self._running.request
-        if running is not None and (running.model, running.device) != (
-            question.request.model,
-            question.request.device,
-        ):
-            self._is_cancelled = True  # it may be a download of minutes
+        if self._running is not None and self._is_superseded(self._running, question):
+            self._is_cancelled = True
             self._runner.cancel()
+
+    def _is_superseded(self, running: Question, question: Question) -> bool:
+        """Tell whether work is not worth being finished before a question is answered.
+
+        For another model it may be a download of minutes; what is embedded ahead is of no use once
+        something else is on screen. A click on what is being embedded has use for it.
+        """
+        before, after = running.request, question.request
+        if (before.model, before.device) != (after.model, after.device):
+            return True
+        is_ahead = not running.prompts and not question.prompts and not self._is_aside
+        return is_ahead and running != question
 
     def _start_next(self) -> None:
         """Start what was asked last and is wanted still, or look for what nobody asked yet."""
@@ -178,6 +189,8 @@ class Asker:
 
     def _on_done(self, prediction: Prediction) -> None:
         question = self._finish()
+        if not self._is_closed:
+            self.returned.emit(prediction)
         if not self._is_closed and self._is_wanted(question):
             self.answered.emit(question, prediction)
         self._go_on()

@@ -23,6 +23,7 @@ from napari_sam2.cli_options import (
     ModelOption,
     Plane,
     Point,
+    RegionOrBox,
     Scale,
 )
 from napari_sam2.cli_output import (
@@ -36,7 +37,7 @@ from napari_sam2.cli_output import (
 )
 from napari_sam2.errors import PromptError
 from napari_sam2.image_files import check_writable, read_plane, read_stack, write_image
-from napari_sam2.session.arguments import as_prompts
+from napari_sam2.session.arguments import as_field_of_view, as_prompts
 
 if TYPE_CHECKING:
     from napari_sam2.session.results import Prediction
@@ -80,6 +81,16 @@ def segment(
             parser=Plane.parse, metavar="I", help="Which plane of a stack; I,J for two axes."
         ),
     ] = None,
+    region: Annotated[
+        RegionOrBox | None,
+        typer.Option(
+            parser=RegionOrBox.parse,
+            metavar="REGION",
+            help="What the model looks at: auto (default), the part where the object is, closer "
+            "for a small one; whole, the picture, as the official predictor does; or a box, "
+            "Y0,X0,Y1,X1.",
+        ),
+    ] = None,
     model: ModelOption = "micro",
     device: DeviceOption = "auto",
     output: Annotated[
@@ -109,14 +120,19 @@ def segment(
     Example: napari-sam2 segment cells.tif --point 120,80 --point -150,95 --output mask.tif
     """
     index = () if plane is None else plane.indices
+    look_at = "auto" if region is None else region.region
     with exit_codes():
         _check_outputs(image, output, overlay)
+        as_field_of_view(look_at)
         pixels = read_plane(image, index)
         prompts = _check_prompts(point or [], box, pixels)
         segmenter = load_segmenter(model, device)
         say(f"Segmenting {image.name} on {segmenter.model.device} ...")
         prediction = segmenter.segment(
-            pixels, *prompts, multimask=True if candidate > 1 else None
+            pixels,
+            *prompts,
+            multimask=True if candidate > 1 else None,
+            region=look_at,
         ).choose(candidate - 1)
         _write(prediction, pixels, output, overlay)
     result = {

@@ -53,6 +53,19 @@ class Box(NamedTuple):
         return cls(*_parse_numbers(text, "Y0,X0,Y1,X1"))
 
 
+class RegionOrBox(NamedTuple):
+    """Where the model looks, as typed: one word of `Region`, or a box in pixels."""
+
+    region: str | tuple[float, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> RegionOrBox:
+        """Read "auto", "whole" or "10,20,60,80"."""
+        if text in list(Region):
+            return cls(text)
+        return cls(_parse_numbers(text, "auto, whole or Y0,X0,Y1,X1", count=4))
+
+
 class Plane(NamedTuple):
     """Which plane of a stack: an index for each axis in front of the rows."""
 
@@ -78,11 +91,12 @@ class Scale(NamedTuple):
         return cls(_parse_numbers(text, "S" + ",S" * text.count(",")))
 
 
-def _parse_numbers(text: str, names: str) -> tuple[float, ...]:
+def _parse_numbers(text: str, names: str, count: int = 0) -> tuple[float, ...]:
+    """Read as many numbers as there are names, or so many."""
     try:
         numbers = tuple(float(number) for number in text.split(","))
     except ValueError:
         numbers = ()
-    if len(numbers) != names.count(",") + 1:
+    if len(numbers) != (count or names.count(",") + 1):
         raise typer.BadParameter(f"wanted {names}, numbers of pixels, got {text!r}.")
     return numbers

@@ -59,6 +59,7 @@ def facts_of(prediction: Prediction) -> dict[str, Any]:
         "shape": list(mask.shape),
         "model": prediction.request.model,
         "device": prediction.request.device,
+        "region": list(prediction.region or prediction.request.image.whole),  # that was looked at
         "area": mask.area,
         "bbox": list(mask.box) if mask else None,  # y0, x0, y1, x1; the last row is y1 - 1
         "candidate": prediction.chosen + 1,
@@ -76,6 +77,7 @@ def in_words(result: dict[str, Any]) -> str:
         f"Mask: {result['area']} pixels, box {result['bbox']} (y0, x0, y1, x1)",
         f"Candidate {chosen} of {len(ious)}, predicted IoU {ious[chosen - 1]:.3f}",
         f"Object score {result['object_score']:.2f} (above 0: there is an object)",
+        f"Looked at {result['region']} (y0, x0, y1, x1)",
         f"Embedding {result['embed_seconds']:.3f} s, decoding {result['decode_seconds']:.3f} s",
         f"Model {result['model']} on {result['device']}",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -32,8 +32,9 @@ from napari_sam2.session.objects import Answer, PlacedPrompts
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import Prompts, Request
-from napari_sam2.session.regions import FieldOfView, Mode
+from napari_sam2.session.regions import Mode
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.sight import Sight
 
 _CLEARLY_LESS = 0.1  # a fall of the predicted IoU that is worth a word
 
@@ -56,8 +57,6 @@ class Controller:
         For the next request.
     live : bool
         Whether each change of a prompt is asked about; else `predict` does.
-    field_mode : str
-        Which part of a plane the model sees: "auto", "whole" or "visible".
     rule : str
         Which candidate is shown first: "best", "largest", "smallest" or "same".
     each_shape : bool
@@ -91,21 +90,20 @@ class Controller:
     def __init__(self, source: ImageSource, runner: Runner, predict: Predict) -> None:
         self.model, self.device = "micro", "auto"
         self.live, self.each_shape = True, False
-        self.field_mode: Mode = "auto"
         self.rule: Rule = "best"
         self._source = source
         self._prompts: PromptLayers | None = None
         self._document: Document | None = None
         self._reader = QuestionReader(source)
         self._asker = Asker(runner, predict, self._is_wanted, self._look_for_more)
+        self._asker.returned.connect(self._on_returned)
         self._asker.answered.connect(self._on_answered)
         self._asker.failed.connect(self._on_failed)
         self._asker.failed_aside.connect(self._on_failed_aside)
         self._asker.stage_changed.connect(self.stage_changed.emit)
         self.ahead = Ahead()
-        self._embedded: tuple[PlaneImage, str, str] | None = None  # with its model and device
+        self._sight = Sight()
         self._last_choice: LastChoice | None = None
-        self._near: Box | None = None  # the region of the last answer
         self._commit_waits = False
         self._is_answering = False
         self._closed = False
@@ -132,6 +130,22 @@ class Controller:
         return None if work is None else work.answer
 
     @property
+    def field_mode(self) -> Mode:
+        """Which part of a plane the model sees: "auto", "whole", "visible" or "fixed"."""
+        return self._sight.mode
+
+    @property
+    def region(self) -> Box | None:
+        """The part of the plane on screen that the mask was found in; None for all of it.
+
+        Where nothing is marked, the fixed region.
+        """
+        answer = self.answer
+        if answer is not None and answer.prompts:
+            return answer.region
+        return self._sight.fixed
+
+    @property
     def can_commit(self) -> bool:
         """Whether there is a mask to keep."""
         document = self._document
@@ -145,6 +159,7 @@ class Controller:
     def attach(self, prompts: PromptLayers, document: Document) -> None:
         """Listen to these prompts, and answer into this document."""
         self.detach()
+        self._sight.forget()
         self._prompts, self._document = prompts, document
         self._reader = QuestionReader(self._source, prompts, document)
         prompts.changed.connect(self._on_prompts_changed)
@@ -191,10 +206,30 @@ class Controller:
         image, plane = self._source.read()
         return self._reader.about(plane, image, Prompts(), self._how).request
 
+    def look_ahead(self) -> None:
+        """Embed what is on screen now, unless something is marked there."""
+        work = self._reader.work_on(self._reader.plane)
+        if self._reader.plane is not None and (work is None or work.answer is None):
+            self.refresh()
+
     def use_model(self, model: str) -> None:
         """Take another model; it is asked about the prompts on screen as well."""
-        self.model = model
-        self._refresh(asks=self.live, again=True)
+        self.model, answer = model, self.answer
+        self._refresh(asks=self.live, again=answer is not None and answer.model != model)
+
+    def use_field(self, mode: Mode) -> None:
+        """Choose what the model sees of a plane; what is marked on screen is asked about again.
+
+        Parameters
+        ----------
+        mode : str
+            "auto", "whole", "visible", or "fixed": the region of the mask on screen from now on,
+            or, if there is none, of the next one.
+        """
+        if mode != self.field_mode:
+            self._sight.use(mode, self._present_region)
+            if self._document is not None:
+                self._refresh(asks=self.live, again=mode != "fixed")
 
     def embed_stack(self) -> None:
         """Embed all planes along the sliders, as seen now, while nothing else is asked."""
@@ -298,8 +333,7 @@ class Controller:
 
     @property
     def _how(self) -> Asking:
-        field = FieldOfView(self.field_mode, near=self._near)
-        return Asking(self.model, self.device, self.each_shape, field)
+        return Asking(self.model, self.device, self.each_shape, self._sight.field)
 
     def _refresh(self, *, asks: bool, again: bool = False) -> None:
         try:
@@ -316,20 +350,35 @@ class Controller:
         image, plane = self._source.read()
         self.ahead.look_at(plane)
         prompts, note = self._reader.read_prompts(plane, image.shape, self._how)
+        self._look(plane, prompts)
         work = self._reader.work_on(plane)
         answer = None if work is None else work.answer
         if answer is not None and answer.prompts and not prompts:
             self._set_answer(plane, image.shape, None)
         for other, shape in self._reader.unasked():
             self._set_answer(other, shape, None)
-        is_other = again and answer is not None and answer.model != self.model
-        if is_answer_to(prompts, work) and not is_other:
+        is_marked = bool(prompts)
+        if is_answer_to(prompts, work) and not again:
             prompts = Prompts()
         elif prompts and not asks:
             prompts, note = Prompts(), note or "Not live: ask for the mask when you are ready."
-        if not prompts and self._embedded == (image, self.model, self.device):
-            return None, note
-        return self._reader.about(plane, image, prompts, self._how), note
+        question = self._reader.about(plane, image, prompts, self._how)
+        is_seen = self._sight.has_seen if is_marked else self._sight.is_ready
+        return (question if prompts or not is_seen(question.request) else None), note
+
+    def _look(self, plane: Plane, prompts: Prompts) -> None:
+        """Take note of what is on screen."""
+        others = () if self._document is None else self._document.at_work.planes.keys() - {plane}
+        seen = self._source.visible_box(plane)
+        self._sight.look(plane, prompts, seen, goes_on=bool(others))
+
+    @property
+    def _present_region(self) -> Box | None:
+        """The region of the mask on screen, all of the plane included."""
+        answer, plane = self.answer, self._reader.plane
+        if answer is None or not answer.prompts or plane is None:
+            return None
+        return answer.region or (0, 0, *answer.mask.shape)
 
     def _is_wanted(self, question: Question) -> bool:
         return self._reader.is_wanted(question, self._how)
@@ -346,24 +395,34 @@ class Controller:
         how = self._how
         for plane in self.ahead.planes(self._document.labels.shape):
             pixels = self._source.read_plane(plane)
-            if self.ahead.is_new((pixels, how)):
+            if self.ahead.is_new(self._mark_of(pixels)):
                 return self._reader.about(plane, pixels, Prompts(), how)
         return None
 
+    def _mark_of(self, pixels: PlaneImage) -> Hashable:
+        return pixels, self.model, self.device
+
     # Below: answers -------------------------------------------------------------------------------
+
+    def _on_returned(self, prediction: Prediction) -> None:
+        request = prediction.request
+        if Plane(request.axes, request.plane) != self._reader.plane:
+            return  # of a plane that nobody looks at
+        self._sight.take_in(prediction)
+        is_ahead = not request.prompts
+        if is_ahead and self.live and self._asker.awaits_mask:
+            self._sight.look_anew()  # the click that waits may use what was embedded
+            self.refresh()
 
     def _on_answered(self, question: Question, prediction: Prediction) -> None:
         request = question.request
-        device = prediction.device if prediction.note else request.device
         if prediction.note and self.device == request.device:
-            self.use_device(device)
-        self._embedded = (request.image, request.model, device)
-        self.ahead.is_new((request.image, self._how))  # not any more
+            self.use_device(prediction.device)
+        self.ahead.is_new(self._mark_of(request.image))  # not any more
         if not prediction.embed_was_cached:
             self.ahead.note_cost(prediction.embed_seconds)
-        if prediction.candidates:
-            self._near = prediction.region or request.image.whole
         if question.prompts and self._document is not None:
+            self._sight.follow(prediction)
             self._take(question, prediction)
         self.answered.emit(prediction)
         if self._is_shape(question):

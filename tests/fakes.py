@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_sam2.asker import Report, Work
 from napari_sam2.session.cache_folder import CacheOptions
-from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.view import Look
@@ -73,6 +73,8 @@ class SquarePredict:
         How long each embedding is said to have taken; 0 is not known.
     note : str
         Why the next answer came from the CPU; said once.
+    region : (y0, x0, y1, x1) or None
+        Where the model is said to have looked.
     error : Exception or None
         Raised instead of an answer.
     may_answer : Event
@@ -88,6 +90,7 @@ class SquarePredict:
         self.embed_seconds = 0.0
         self.cache, self.trouble, self.cleared = CacheOptions(), "", 0
         self.note = ""
+        self.region: Box | None = None
         self.error: Exception | None = None
         self.may_answer = Event()
         self.may_answer.set()
@@ -111,7 +114,13 @@ class SquarePredict:
             object_score=1.0,
         )
         note, self.note = self.note, ""
-        return replace(prediction, embed_seconds=self.embed_seconds, device="cpu", note=note)
+        return replace(
+            prediction,
+            embed_seconds=self.embed_seconds,
+            device="cpu",
+            note=note,
+            region=self.region,
+        )
 
     def look(self, request: Request) -> Look:
         """Give a picture whose brightness counts how often it was looked at."""

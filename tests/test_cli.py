@@ -75,6 +75,32 @@ def test_json_tells_all_that_is_worth_knowing(segment: Any, image: Path, weights
     assert told["overlay"] is None
 
 
+@pytest.mark.parametrize(
+    ("option", "region"),
+    [
+        (("--region", "whole"), [0, 0, 60, 90]),
+        (("--region", "10,20,42,70"), [10, 20, 42, 70]),
+        (("--region", "auto"), None),
+        ((), None),
+    ],
+)
+def test_json_tells_which_region_was_looked_at(
+    segment: Any, option: tuple[str, ...], region: list[int] | None
+) -> None:
+    """By default the part where the object is: in a large picture a small one drowns."""
+    told = json.loads(segment("--box", "20,30,28,38", "--json", *option).stdout)
+    if region is None:
+        region = told["region"]
+        assert max(region[2] - region[0], region[3] - region[1]) < 90
+        assert region[0] <= 20 < 28 <= region[2]
+    assert told["region"] == region
+
+
+def test_prompts_outside_the_region_are_refused(segment: Any) -> None:
+    result = segment("--point", "5,5", "--region", "10,20,42,70")
+    refused(result, 2, "Prompts must lie in the region that the model sees, (10, 20, 42, 70)")
+
+
 def test_progress_goes_to_stderr(segment: Any) -> None:
     result = segment("--point", "20,30", "--json")
     assert "Loading" in result.stderr
@@ -125,7 +151,7 @@ def test_the_same_as_in_python(segment: Any, weights: Path, tmp_path: Path) -> N
         *("--output", tmp_path / "m.tif"),
     )
     prediction = ImageSegmenter(load_model(str(weights), "cpu")).segment(
-        IMAGE, points=[(40, 30), (20, 10.5)], polarity=[1, 0], box=(5, 6, 50, 80)
+        IMAGE, points=[(40, 30), (20, 10.5)], polarity=[1, 0], box=(5, 6, 50, 80), region="auto"
     )
     np.testing.assert_array_equal(read_plane(tmp_path / "m.tif") > 0, prediction.mask)
 
@@ -227,6 +253,9 @@ def test_an_empty_mask_has_no_box(
         (("--point", "70,30"), "Point (y, x) = (70, 30) lies outside"),
         (("--box", "1,2,3"), "'--box': wanted Y0,X0,Y1,X1"),
         (("--box", "50,5,10,80"), "y0 < y1 and x0 < x1, got (50, 5, 10, 80)"),
+        (("--point", "2,3", "--region", "part"), "'--region': wanted auto, whole or Y0,X0,Y1,X1"),
+        (("--point", "2,3", "--region", "5,5,5,9"), "region must be 'whole', 'auto' or"),
+        (("--point", "2,3", "--region", "nan,5,5,9"), "region must be 'whole', 'auto' or"),
         (("--point", "2,3", "--plane", "x"), "'--plane': wanted I, or I,J"),
         (("--point", "2,3", "--plane", "1"), "single plane. Leave --plane out"),
         (("--point", "2,3", "--candidate", "4"), "--candidate"),

@@ -17,6 +17,7 @@ from napari_sam2.layers.kept_document import open_document
 from napari_sam2.layers.prompt_layers import PromptLayers
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.prompts import Prompts
+from napari_sam2.session.regions import FieldOfView
 from napari_sam2.session.results import Prediction
 from tests.fakes import HeldRunner, SquarePredict
 
@@ -782,3 +783,180 @@ def test_a_stack_that_cannot_be_read_is_told_once(desk: Desk) -> None:
     desk.runner.finish_all()
     desk.failed.assert_called_once_with("The disk is gone.")
     assert not desk.controller.ahead.embeds_stack
+
+
+# Where the model looks
+
+REGION = (4, 8, 20, 32)
+
+
+def look(desk: Desk, y: float, x: float, height: float) -> None:
+    """Bring a pixel to the middle of the canvas, so many pixels high, and let the camera rest."""
+    desk.viewer.canvas.size = (600, 600)
+    camera = desk.viewer.scene.camera
+    camera.center, camera.zoom = (0, 10 + 0.5 * y, 20 + 0.5 * x), 600 / (0.5 * height)
+    desk.controller.look_ahead()
+
+
+def test_what_is_on_screen_goes_with_the_question(desk: Desk) -> None:
+    look(desk, 20, 30, height=10)
+    desk.click(20, 30)
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].field == FieldOfView(
+        "auto", (15, 25, 26, 36), at_hand=((0, 0, 40, 60),)
+    )
+
+
+def test_zooming_in_embeds_what_is_on_screen_ahead(desk: Desk) -> None:
+    desk.runner.finish_all()
+    look(desk, 20, 30, height=10)
+    desk.runner.finish_all()
+    assert desk.runner.started == 2
+    assert desk.predict.asked[-1].prompts == Prompts()
+    assert desk.predict.asked[-1].field.box == (15, 25, 26, 36)
+
+
+def test_a_little_zoom_needs_nothing_new(desk: Desk) -> None:
+    desk.runner.finish_all()
+    look(desk, 25, 25, height=30)
+    assert not desk.runner.busy
+
+
+def test_the_camera_asks_nothing_while_a_mask_is_there(desk: Desk) -> None:
+    desk.click(20, 30)
+    desk.runner.finish_all()
+    runs, noted = desk.runner.started, desk.noted.call_count
+    look(desk, 10, 10, height=4)
+    assert desk.noted.call_count == noted
+    desk.controller.refresh()
+    assert not desk.runner.busy
+    assert desk.runner.started == runs
+
+
+def test_the_camera_asks_nothing_while_a_mask_is_made(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.click(20, 30)
+    look(desk, 10, 10, height=4)
+    desk.runner.finish()
+    assert not desk.runner.busy
+    assert desk.count(1) == 49
+
+
+def test_what_is_no_longer_on_screen_need_not_be_embedded(desk: Desk) -> None:
+    desk.runner.finish_all()
+    look(desk, 20, 30, height=4)
+    assert desk.runner.cancelled == 0
+    look(desk, 30, 10, height=4)
+    assert desk.runner.cancelled == 1
+    desk.predict.error = WeightsError("cancelled")
+    desk.runner.finish()
+    desk.predict.error = None
+    desk.failed.assert_not_called()
+    desk.runner.finish()
+    assert desk.predict.asked[-1].field.box == (28, 8, 33, 13)
+    assert not desk.runner.busy
+
+
+def test_a_click_waits_for_what_is_embedded_and_uses_it(desk: Desk) -> None:
+    assert desk.runner.busy
+    desk.click(20, 30)
+    assert desk.runner.cancelled == 0
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].field.at_hand == ((0, 0, 40, 60),)
+    assert len(desk.predict.asked) == 2
+    assert desk.count(1) == 49
+
+
+def test_a_mask_is_made_once_though_another_plane_waits(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.click(10, 20)
+    desk.click(10, 20, plane=3)
+    desk.runner.finish_all()
+    assert sorted(request.plane for request in desk.predict.asked) == [(2,), (2,), (3,)]
+
+
+def test_the_region_of_a_mask_is_told_while_it_is_there(desk: Desk) -> None:
+    desk.predict.region = REGION
+    desk.click(10, 20)
+    assert desk.controller.region is None
+    desk.runner.finish_all()
+    assert desk.controller.region == REGION
+    desk.show_plane(3)
+    assert desk.controller.region is None
+    desk.show_plane(2)
+    assert desk.controller.region == REGION
+    desk.controller.commit()
+    assert desk.controller.region is None
+
+
+def test_a_correction_goes_on_in_the_region_of_its_mask(desk: Desk) -> None:
+    desk.predict.region = REGION
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.predict.region = None
+    desk.click(11, 21)
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].field.near == REGION
+    assert desk.predict.asked[-1].prompts.mask_prompt.region == REGION
+
+
+def test_another_field_of_view_is_asked_about_the_same_prompts(desk: Desk) -> None:
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.predict.region = REGION
+    desk.controller.use_field("visible")
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].field.mode == "visible"
+    assert desk.predict.asked[-1].prompts == desk.predict.asked[-2].prompts
+    assert desk.controller.region == REGION
+    desk.controller.undo()
+    assert desk.controller.region is None
+    desk.controller.use_field("visible")
+    assert not desk.runner.busy
+
+
+def test_the_region_of_the_mask_can_be_fixed(desk: Desk) -> None:
+    desk.predict.region = REGION
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.controller.use_field("fixed")
+    assert not desk.runner.busy
+    desk.controller.commit()
+    desk.runner.finish_all()
+    assert desk.controller.region == REGION
+    desk.click(12, 22)
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].field == FieldOfView("fixed", REGION)
+
+
+def test_without_a_mask_the_next_one_fixes_its_region(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.controller.use_field("fixed")
+    desk.predict.region = REGION
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].field.mode == "auto"
+    desk.click(12, 22)
+    desk.runner.finish_all()
+    assert desk.predict.asked[-1].field.box == REGION
+
+
+def test_other_pixels_are_asked_about_anew_where_the_mask_was(desk: Desk) -> None:
+    desk.predict.region = REGION
+    desk.click(10, 20)
+    desk.runner.finish_all()
+    desk.image.data = np.ones((5, 40, 60))
+    desk.controller.refresh()
+    desk.runner.finish_all()
+    (*_, before, ahead) = desk.predict.asked
+    assert ahead.image != before.image
+    assert ahead.prompts == Prompts()
+    assert ahead.field.near == REGION
+    assert desk.count(1) == 49
+
+
+def test_moving_the_camera_in_3d_is_no_mistake(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.viewer.dims.ndisplay = 3
+    look(desk, 20, 30, height=10)
+    desk.failed.assert_not_called()

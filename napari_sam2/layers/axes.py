@@ -84,6 +84,13 @@ def plane_below(image: Layer, plane: Plane, other: Layer) -> Plane:
     )
 
 
+def to_data(layer: Layer, dims: Dims, world: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Carry positions (N, D) of the viewer's world into a layer's data: (N, D')."""
+    # Before 0.9, napari knew no units of the world.
+    rescale = _units_ratio(getattr(dims, "units", None), layer.units)
+    return np.array([layer.world_to_data(_scaled(position, rescale)) for position in world])
+
+
 def map_positions(source: Layer, target: Layer, positions: ArrayLike) -> NDArray[np.float64]:
     """Carry positions from one layer's data over the world into another's: (N, D) to (N, D')."""
     rescale = _units_ratio(source.units, target.units)
@@ -104,9 +111,7 @@ def map_positions(source: Layer, target: Layer, positions: ArrayLike) -> NDArray
 
 
 def _index_at(layer: Layer, plane: Plane, dims: Dims) -> tuple[int, ...]:
-    # Before 0.9, napari knew no units of the world.
-    rescale = _units_ratio(getattr(dims, "units", None), layer.units)
-    position = np.asarray(layer.world_to_data(_scaled(dims.point, rescale)))
+    (position,) = to_data(layer, dims, np.array([dims.point]))
     index = tuple(int(np.round(position[axis])) for axis in plane.hidden_axes)
     for axis, value in zip(plane.hidden_axes, index, strict=True):
         if not 0 <= value < layer.data.shape[axis]:
@@ -146,8 +151,8 @@ def _units_ratio(source: Sequence[Any] | None, target: Sequence[Any]) -> NDArray
 
 
 def _scaled(
-    position: Sequence[float], ratio: NDArray[np.float64] | None
-) -> NDArray[np.float64] | Sequence[float]:
+    position: Sequence[float] | NDArray[np.float64], ratio: NDArray[np.float64] | None
+) -> Sequence[float] | NDArray[np.float64]:
     if ratio is None:
         return position
     scaled = np.array(position, np.float64)

@@ -19,6 +19,7 @@ _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever
 _NEW = "is_new"
 _POINT_FRACTION = 1 / 30  # diameter of a point, in longest sides of the image; see `ScreenSizes`
 _EDGE_FRACTION = 1 / 250  # width of a shape's edge, in the same
+_FRAME_COLOR = "#f0b000"  # on bright and on dark pictures
 _BORDER = 0.07  # width of a point's border, in its diameters
 
 
@@ -72,6 +73,18 @@ def create_objects(image: Image, folder: str = "", *, visible: bool = True) -> L
     """Make an empty layer for the objects in `image` that are kept; see `new_labels`."""
     objects = Labels(new_labels(image, folder), opacity=0.5, **_ours(image, "objects"))
     return _laid_on(image, objects, visible=visible)
+
+
+def create_frame(image: Image, *, visible: bool = True) -> Shapes:
+    """Make an empty layer for a frame on `image`."""
+    frame = Shapes(
+        ndim=image.ndim,
+        opacity=0.8,
+        face_color="transparent",
+        edge_color=_FRAME_COLOR,
+        **_ours(image, "region"),
+    )
+    return _laid_on(image, frame, visible=visible)
 
 
 def find_layers(viewer: ViewerModel, image: Image) -> OurLayers | None:
@@ -144,6 +157,15 @@ def add_quietly(layers: LayerList, at: int, layer: Layer) -> None:
     layer.visible = True
 
 
+def ensure_frame(viewer: ViewerModel, image: Image, below: Layer) -> Shapes:
+    """Give the layer that frames what the model sees; one that is made is not selected."""
+    layer = _find(viewer, image, "region")
+    if layer is None:
+        layer = create_frame(image, visible=False)
+        add_quietly(viewer.layers, viewer.layers.index(below), layer)
+    return layer
+
+
 def no_longer_new(layer: Layer) -> bool:
     """Tell once whether a layer has just been made, and is empty without a look at its data."""
     return bool(layer.metadata[_OURS].pop(_NEW, False))
@@ -209,4 +231,5 @@ _KINDS: dict[str, type[Layer]] = {
     "mask": Labels,
     "shapes": Shapes,
     "points": Points,
+    "region": Shapes,
 }

@@ -14,8 +14,9 @@ from psygnal import Signal
 from napari_sam2.errors import PromptError
 from napari_sam2.layers.axes import displayed_plane, world_of_plane
 from napari_sam2.layers.channels import Channels
+from napari_sam2.layers.pyramid import PlanePyramid
+from napari_sam2.layers.visible import VisiblePart
 from napari_sam2.session.masks import Box
-from napari_sam2.session.pixels import in_memory
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.planes import Plane
 
@@ -34,6 +35,8 @@ class ImageSource:
     ----------
     channels : Channels
         What the model sees of the image, and of layers beside it.
+    screen : VisiblePart
+        Tells which part of the plane is seen.
     """
 
     changed = Signal()
@@ -41,6 +44,7 @@ class ImageSource:
     def __init__(self, viewer: ViewerModel) -> None:
         self.channels = Channels(viewer)
         self.channels.changed.connect(self.changed.emit)
+        self.screen = VisiblePart(viewer)
         self._dims = viewer.dims
         self._image: Image | None = None
         self._versions = count()
@@ -114,8 +118,13 @@ class ImageSource:
         """
         return self.channels.plane(plane, self._version, _plane_image)
 
+    def visible_box(self, plane: Plane) -> Box | None:
+        """Give the part of a plane of the image that is on screen; None if nothing is."""
+        return None if self._image is None else self.screen.box_on(self._image, plane)
+
     def close(self) -> None:
         """Disconnect from the viewer and the image."""
+        self.screen.close()
         self._disconnect_image()
         self._image = None
         self.channels.close()
@@ -154,17 +163,15 @@ def finest_level(image: Image) -> Any:
 
 def _plane_image(image: Image, plane: Plane, version: int) -> PlaneImage:
     """Give a plane of an image; the version is another one when its pixels are."""
-    data = finest_level(image)
+    pyramid = PlanePyramid.of(image, plane)
     return PlaneImage(
-        key=(str(image.unique_id), id(data), version, plane.axes, plane.index),
-        shape=plane.shape_of(data.shape),
-        read=partial(_read, data, plane),
+        key=(str(image.unique_id), id(pyramid.arrays[0]), version, plane.axes, plane.index),
+        shape=pyramid.shape,
+        read=partial(_read, pyramid),
+        levels=pyramid.levels,
     )
 
 
-def _read(data: Any, plane: Plane, region: Box, _step: float) -> tuple[NDArray[Any], ...]:
+def _read(pyramid: PlanePyramid, region: Box, step: float) -> tuple[NDArray[Any], ...]:
     """Read a region of a plane, and nothing around it."""
-    y0, x0, y1, x1 = region
-    key = list(plane.key)
-    key[plane.axes[0]], key[plane.axes[1]] = slice(y0, y1), slice(x0, x1)
-    return (plane.as_displayed(in_memory(data[tuple(key)])),)
+    return (pyramid.read(region, step),)

@@ -76,7 +76,7 @@ def as_mask_logits(mask_logits: ArrayLike, size: int) -> NDArray[np.float32]:
     return logits.astype(np.float32).reshape(1, 1, size, size)
 
 
-def as_field_of_view(region: str | Sequence[int]) -> FieldOfView:
+def as_field_of_view(region: str | Sequence[float]) -> FieldOfView:
     """Make a field of view of "whole", "auto" or a box (y0, x0, y1, x1).
 
     Raises

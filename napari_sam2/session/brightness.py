@@ -25,7 +25,7 @@ from napari_sam2.session.pixels import (
     value_range,
 )
 from napari_sam2.session.plane_image import PlaneImage
-from napari_sam2.session.regions import level_for
+from napari_sam2.session.region_grid import level_for
 from napari_sam2.session.view import Channel, Normalisation, View
 
 _Limits = tuple[float, float]

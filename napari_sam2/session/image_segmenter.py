@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,14 +25,16 @@ from napari_sam2.session.cache import (
 )
 from napari_sam2.session.device import memory_errors, wait_for
 from napari_sam2.session.feature_store import Features
+from napari_sam2.session.lazy_plane import is_lazy, lazy_plane
 from napari_sam2.session.mask_prompts import as_logits
-from napari_sam2.session.masks import Box
+from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.pixels import as_plane, check_finite
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import as_prediction, no_prediction
 from napari_sam2.session.preprocess import as_picture, normalised
 from napari_sam2.session.prompts import LowResMask, Request
-from napari_sam2.session.regions import Surroundings, first_region, next_region
+from napari_sam2.session.region_grid import RegionGrid
+from napari_sam2.session.regions import first_region, is_cut_off, next_region
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.view import Look, View, compose
 
@@ -82,7 +84,7 @@ class ImageSegmenter:
         box: ArrayLike | None = None,
         mask_logits: ArrayLike | None = None,
         multimask: bool | None = None,
-        region: str | Sequence[int] = "whole",
+        region: str | Sequence[float] = "whole",
     ) -> Prediction:
         """Segment one object of an image.
 
@@ -90,7 +92,9 @@ class ImageSegmenter:
         ----------
         image : array_like, shape (H, W) or (H, W, 3)
             Of any real dtype; `session.pixels.value_range` tells what is seen as black and
-            white. It is kept inside the answer's request, not copied.
+            white. It is kept inside the answer's request, not copied. Of a lazy array (dask,
+            zarr, a memory map: whatever has shape and dtype and can be sliced) only the region
+            is read, at each call anew, and black and white are those of the region.
         points : array_like, shape (N, 2), optional
             (y, x) in pixels; 0 <= y <= H and 0 <= x <= W.
         polarity : array_like, shape (N,), optional
@@ -122,10 +126,9 @@ class ImageSegmenter:
         DeviceError
             If the device, or the computer, has too little memory, or the device is lost.
         """
-        plane = as_plane(image)
-        check_finite(plane)
-        prompts, logits = as_prompts(points, polarity, box), None
         field = as_field_of_view(region)
+        plane = _as_plane_image(image)
+        prompts, logits = as_prompts(points, polarity, box), None
         if mask_logits is not None:
             logits = as_mask_logits(mask_logits, self._low_res_size)
             prompts = replace(prompts, mask_prompt=LowResMask.of(logits[0, 0], field.box))
@@ -134,7 +137,7 @@ class ImageSegmenter:
                 "Segmenting needs a prompt, got none. Give points, a box or mask_logits."
             )
         request = Request(
-            image=PlaneImage.of(content_key(plane), plane),
+            image=plane,
             prompts=prompts,
             multimask=multimask,
             model=self.model.name,
@@ -177,7 +180,7 @@ class ImageSegmenter:
 
     def features(self, image: PlaneImage, region: Box) -> ImageFeatures:
         """Embed a region of a plane, or give the features that are kept of it."""
-        return self._embed(image, region, self._surroundings(image).step(region), None).features
+        return self._embed(image, region, self._grid_of(image).step(region), None).features
 
     def look(self, request: Request) -> Look:
         """Give what the model sees for a request without prompts, and do not let it see.
@@ -187,7 +190,7 @@ class ImageSegmenter:
         PromptError
             If the plane or its region cannot be used.
         """
-        image, at = request.image, self._surroundings(request.image)
+        image, at = request.image, self._grid_of(request.image)
         region = first_region(request.field, None, 0.0, at)
         pixels, view = self._read(image, region, at.step(region))
         return Look(region, as_picture(self._model_input(pixels, view)))
@@ -203,21 +206,13 @@ class ImageSegmenter:
         """Look where the object may be, and again where its mask shows that it is."""
         prompts, image = request.prompts, request.image
         prompts.check(image.shape)
-        at = self._surroundings(request.image)
-        region = first_region(request.field, prompts.bounds, prompts.size, at)
-        prediction = self._look(request, region, at.step(region), logits, report)
-        for _ in range(_MOST_LOOKS - 1):
-            masks = [mask for mask in prediction.candidates if mask]
-            better = next_region(region, masks[0], request.field, at) if masks else None
-            if better is None:
-                break
-            is_larger = better[2] - better[0] > region[2] - region[0]
-            region = better
-            again = self._look(request, region, at.step(region), logits, report)
-            prediction = _with_time_of(again, prediction)
-            if is_larger:
-                break  # nothing is cut off now, and closer would cut it off again
-        return prediction
+        grid = self._grid_of(image)
+        looks: dict[Box, Prediction] = {}
+        region: Box | None = first_region(request.field, prompts.bounds, prompts.size, grid)
+        while region is not None and region not in looks and len(looks) < _MOST_LOOKS:
+            looks[region] = self._look(request, region, grid.step(region), logits, report)
+            region = next_region(region, _best_mask(looks[region]), request.field, grid)
+        return _with_time_of(_last_good(looks, grid), looks.values())
 
     def _look(
         self,
@@ -294,8 +289,8 @@ class ImageSegmenter:
         pixels = _read(image, region, step)
         return pixels, self._brightness.settle(image, region, step, pixels)
 
-    def _surroundings(self, image: PlaneImage) -> Surroundings:
-        return Surroundings(image.shape, self.model.config.image_size, image.levels)
+    def _grid_of(self, image: PlaneImage) -> RegionGrid:
+        return RegionGrid(image.shape, self.model.config.image_size, image.levels)
 
     def _feature_key(self, content: str) -> FeatureKey:
         model = self.model
@@ -332,12 +327,39 @@ def _read(image: PlaneImage, region: Box, step: float) -> list[NDArray[Any]]:
     return pixels
 
 
-def _with_time_of(prediction: Prediction, before: Prediction) -> Prediction:
+def _as_plane_image(image: ArrayLike) -> PlaneImage:
+    """Make a plane of what callers may give."""
+    if is_lazy(image):
+        return lazy_plane(image)
+    plane = as_plane(image)
+    check_finite(plane)
+    return PlaneImage.of(content_key(plane), plane)
+
+
+def _best_mask(prediction: Prediction) -> PackedMask:
+    """Give the best candidate that is not empty; an empty mask if there is none."""
+    empty = PackedMask(prediction.request.image.shape)
+    return next((mask for mask in prediction.candidates if mask), empty)
+
+
+def _last_good(looks: Mapping[Box, Prediction], grid: RegionGrid) -> Prediction:
+    """Give the last look that found the object, and all of it; else the last that found any."""
+    found = {region: look for region, look in looks.items() if _best_mask(look)} or looks
+    whole = [
+        look
+        for region, look in found.items()
+        if not is_cut_off(_best_mask(look), region, grid.shape)
+    ]
+    return (whole or list(found.values()))[-1]
+
+
+def _with_time_of(prediction: Prediction, looks: Iterable[Prediction]) -> Prediction:
+    looks = list(looks)
     return replace(
         prediction,
-        embed_was_cached=prediction.embed_was_cached and before.embed_was_cached,
-        embed_seconds=prediction.embed_seconds + before.embed_seconds,
-        decode_seconds=prediction.decode_seconds + before.decode_seconds,
+        embed_was_cached=all(look.embed_was_cached for look in looks),
+        embed_seconds=sum(look.embed_seconds for look in looks),
+        decode_seconds=sum(look.decode_seconds for look in looks),
     )
 
 

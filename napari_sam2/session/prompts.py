@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam2.errors import PromptError
+from napari_sam2.session.boxes import box_around
 from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.plane_image import PlaneImage
-from napari_sam2.session.regions import WHOLE, FieldOfView, box_around
+from napari_sam2.session.regions import WHOLE, FieldOfView
 
 POSITIVE, NEGATIVE = 1, 0
 _BOX_FIRST, _BOX_SECOND = 2, 3  # the prompt encoder's labels for the two box corners

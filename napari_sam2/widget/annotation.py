@@ -16,6 +16,7 @@ from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.kept_document import open_document
 from napari_sam2.layers.placement import Placement
 from napari_sam2.layers.prompt_layers import PromptLayers
+from napari_sam2.layers.region_frame import RegionFrame
 from napari_sam2.layers.tools import Tools
 from napari_sam2.widget.key_bindings import KeyBindings
 from napari_sam2.widget.keys import Keys
@@ -64,6 +65,7 @@ class Annotation:
         actions: Mapping[str, Callable[[], None]],
         keys: Keys,
     ) -> None:
+        assert source.image is not None
         self.layers = layers
         self._source, self._controller = source, controller
         self._closing = ExitStack()
@@ -79,12 +81,16 @@ class Annotation:
         self._closing.callback(self.tools.close)
         self.keys = KeyBindings({**actions, **self._actions()}, keys)
         self._closing.callback(self.keys.close)
-        self.keys.bind([viewer, *layers])
+        self._frame = RegionFrame(viewer, source.image, layers)
+        self._closing.callback(self._frame.close)
+        self.keys.bind([viewer, *layers, self._frame.layer])
         for layer in (layers.objects, layers.mask):
             layer.events.data.connect(self._on_data_replaced)
             self._closing.callback(layer.events.data.disconnect, self._on_data_replaced)
         controller.attach(self._prompts, self.document)
         self._closing.callback(controller.detach)
+        controller.changed.connect(self._show_region)
+        self._closing.callback(controller.changed.disconnect, self._show_region)
 
     def uses(self, layer: Layer) -> bool:
         """Tell whether a layer is one of ours."""
@@ -100,6 +106,13 @@ class Annotation:
     def _on_data_replaced(self) -> None:
         if self.layers.objects.data.shape != self.layers.mask.data.shape:
             self.unfit.emit()
+
+    def _show_region(self) -> None:
+        try:
+            plane = self._source.plane
+        except PromptError:  # in 3-D, or beside the image
+            plane = None
+        self._frame.show(plane, self._controller.region)
 
     def _axes(self) -> tuple[int, int]:
         try:

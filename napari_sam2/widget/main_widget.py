@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 _DOUBTFUL = 0.5  # predicted IoU below which a mask is seldom worth keeping
+_REST_MS = 300  # what the camera passes on its way is not looked at
 _SETTLE_MS = 150  # a slider that is dragged should not embed every plane that it passes
 
 
@@ -88,6 +89,7 @@ class SegmentWidget(QWidget):
         self._brush_draws: int | None = 0  # the object that the brush was last set to
         self._kept: int | None = None  # the object kept last, until the next one has a mask
         self._settle = delayed(self, _SETTLE_MS, self._refresh)
+        self._rest = delayed(self, _REST_MS, self._look_ahead)
         self._safety = Safety(Recovery() if recovery is None else recovery, self._jobs, self)
         settings = load_settings()
         self.panel = Panel(ImageChoice(viewer), settings)
@@ -136,6 +138,7 @@ class SegmentWidget(QWidget):
 
     def _close(self) -> None:
         self._settle.stop()
+        self._rest.stop()
         self.panel.status.rest()
         self.setEnabled(False)
         self._closing.close()
@@ -164,6 +167,7 @@ class SegmentWidget(QWidget):
             (self._safety.found, self._on_left_work_found),
             (self._safety.failed, self._speech.complain),
             (self._source.changed, self._on_source_changed),
+            (self._source.screen.moved, self._on_camera_moved),
             (controller.stage_changed, self._on_stage_changed),
             (controller.changed, self._show_state),
             (controller.answered, self._on_answered),
@@ -273,12 +277,21 @@ class SegmentWidget(QWidget):
             self._annotation = self._files = None
 
     def _refresh(self) -> None:
-        """Ask about what is on screen, unless that would fetch a model nobody has asked for."""
-        if self._source.image is None:
-            return
-        path = self.panel.model.entry.local_path
-        if self._annotation is not None or (path is not None and path.exists()):
+        """Ask about what is on screen."""
+        if self._may_ask:
             self.controller.refresh()
+
+    def _look_ahead(self) -> None:
+        """Embed what is on screen, now that the camera has come to rest."""
+        if self._may_ask:
+            self.controller.look_ahead()
+
+    @property
+    def _may_ask(self) -> bool:
+        """Whether there is an image, and no model would be fetched that nobody has asked for."""
+        path = self.panel.model.entry.local_path
+        is_here = path is not None and path.exists()
+        return self._source.image is not None and (self._annotation is not None or is_here)
 
     def _refine_label(self) -> None:
         """Open the selected label of the active layer again, or of our objects."""
@@ -395,6 +408,9 @@ class SegmentWidget(QWidget):
             self._close_annotation()  # its data have another shape now
         self._show_state()
         self._settle.start()
+
+    def _on_camera_moved(self) -> None:
+        self._rest.start()
 
     def _on_layer_removed(self, event: Any) -> None:
         if self._annotation is not None and self._annotation.uses(event.value):

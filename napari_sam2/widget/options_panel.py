@@ -1,4 +1,4 @@
-"""How the plugin works: live or asked, which mask first, who gets shared pixels, what is tidied."""
+"""How the plugin works: live or asked, what is looked at, which mask first, what is tidied."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ _POLICIES = {
     "replace": "goes to the new one",
     "empty": "only where nothing is",
 }
+_FIELDS = {
+    "auto": "automatic",
+    "whole": "whole image",
+    "visible": "what is on screen",
+    "fixed": "fixed: the frame",
+}
 _LIVE_TIP = "The mask follows each point and box at once. Turn it off on a slow machine"
 _ASK_TIP = "Ask the model about what is marked now"
 _RULE_TIP = (
@@ -46,6 +52,10 @@ _RULE_TIP = (
 _POLICY_TIP = (
     "Where a mask that you keep meets an object: keep the object's pixels, take them over, "
     "or draw into empty pixels only, painted ones included."
+)
+_FIELD_TIP = (
+    "How much of the image the model looks at; a thin frame shows it. Automatic: the part around "
+    "the object, closer for a small one. Fixed: what is in the frame now, or of the next mask."
 )
 _EACH_TIP = "Every box or outline that you draw becomes an object by itself, one after the other."
 _HOLES_TIP = "Fill what a mask encloses. You see it before you keep it."
@@ -78,6 +88,7 @@ class OptionsPanel(QWidget):
         self._ask = IconButton("predict", "Ask now", _ASK_TIP)
         self._rule = _choice(_RULES, _RULE_TIP)
         self._policy = _choice(_POLICIES, _POLICY_TIP)
+        self._field = _choice(_FIELDS, _FIELD_TIP)
         self._each = _check("Each shape is an object", _EACH_TIP)
         self._holes = _check("Fill holes", _HOLES_TIP)
         self._area = _number(MAX_PIXELS, _AREA_TIP)
@@ -101,6 +112,7 @@ class OptionsPanel(QWidget):
                 box.setChecked(is_on)
         self._rule.setCurrentIndex(list(_RULES).index(settings.rule))
         self._policy.setCurrentIndex(list(_POLICIES).index(settings.policy))
+        self._field.setCurrentIndex(list(_FIELDS).index(settings.field_of_view))
         for spin, value in ((self._area, settings.min_area), (self._smooth, settings.smooth)):
             with QSignalBlocker(spin):
                 spin.setValue(value)
@@ -120,6 +132,7 @@ class OptionsPanel(QWidget):
         grid.setColumnStretch(1, 1)
         grid.setVerticalSpacing(4)
         rows = (
+            ("Field of view", self._field),
             ("First mask", self._rule),
             ("Overlap", self._policy),
             ("Clean-up", self._holes),
@@ -145,6 +158,7 @@ class OptionsPanel(QWidget):
         self._each.toggled.connect(self._setting("each_shape"))
         self._holes.toggled.connect(self._setting("fill_holes"))
         self._rule.activated.connect(lambda at: self._change("rule", list(_RULES)[at]))
+        self._field.activated.connect(lambda at: self._change("field_of_view", list(_FIELDS)[at]))
         self._policy.activated.connect(lambda at: self._change("policy", list(_POLICIES)[at]))
         self._area.valueChanged.connect(self._setting("min_area"))
         self._smooth.valueChanged.connect(self._setting("smooth"))

@@ -79,6 +79,7 @@ class Preferences:
         controller.ahead.neighbours = settings.embed_neighbours
         controller.live, controller.rule = settings.live, settings.rule
         controller.each_shape = settings.each_shape
+        controller.use_field(settings.field_of_view)
         if controller.document is not None:
             controller.document.policy = settings.policy
             controller.document.cleanup = settings.cleanup

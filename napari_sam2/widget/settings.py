@@ -17,6 +17,7 @@ from napari_sam2.session.answers import RULES, Rule
 from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.edits import Policy
+from napari_sam2.session.regions import MODES, Mode
 from napari_sam2.session.view import NORMALISATIONS, Normalisation
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -47,6 +48,8 @@ class Settings:
         Smooth the outline within so many pixels; 0 leaves it.
     each_shape : bool
         Each closed shape is an object of its own.
+    field_of_view : str
+        One of `MODES`: how much of the image the model looks at.
     normalisation : str
         One of `NORMALISATIONS`: what the model sees as black and white.
     model, device : str
@@ -74,6 +77,7 @@ class Settings:
     min_area: int = 0
     smooth: int = 0
     each_shape: bool = False
+    field_of_view: Mode = "auto"
     normalisation: Normalisation = "limits"
     model: str = "micro"
     device: str = "auto"
@@ -219,6 +223,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "min_area": _up_to(MAX_PIXELS),
     "smooth": _up_to(MAX_SMOOTH),
     "each_shape": _flag,
+    "field_of_view": _one_of(MODES),
     "normalisation": _one_of(NORMALISATIONS),
     "cache_on_disk": _flag,
     "cache_half": _flag,

@@ -54,10 +54,39 @@ def test_colours_come_last_and_are_shown_as_napari_shows_them(
     assert np.array_equal(plane.pixels(), colours.data[:, 7])
 
 
-def test_the_finest_level_is_read(source: ImageSource, viewer: ViewerModel) -> None:
+def test_of_a_pyramid_the_level_that_is_fine_enough_is_read(
+    source: ImageSource, viewer: ViewerModel
+) -> None:
     data = pixels((64, 64))
     source.select(viewer.add_image([data, data[::2, ::2]], multiscale=True))
-    assert np.array_equal(source.read()[0].pixels(), data)
+    plane, _ = source.read()
+    assert (plane.shape, plane.levels) == ((64, 64), (1, 2))
+    assert np.array_equal(plane.pixels(), data)
+    assert np.array_equal(plane.read((0, 32, 32, 64), 2)[0], data[:32:2, 32::2])
+
+
+def test_a_region_of_a_lazy_pyramid_computes_no_other_block(
+    source: ImageSource, viewer: ViewerModel
+) -> None:
+    computed: list[tuple[int, int, int]] = []  # level, and place of the block
+
+    def lazy(level: int, side: int) -> da.Array:
+        def block(block_info: dict) -> np.ndarray:
+            computed.append((level, *block_info[None]["chunk-location"]))
+            return np.zeros((64, 64), np.float32)
+
+        chunks = ((64,) * (side // 64),) * 2
+        return da.map_blocks(block, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0)))
+
+    levels = [lazy(level, 1024 >> level) for level in range(3)]
+    source.select(viewer.add_image(levels, multiscale=True, contrast_limits=(0, 1)))
+    plane, _ = source.read()
+    computed.clear()
+    plane.read((128, 256, 256, 384), 1)
+    assert sorted(computed) == [(0, 2, 4), (0, 2, 5), (0, 3, 4), (0, 3, 5)]
+    computed.clear()
+    plane.read((256, 512, 512, 768), 4.5)
+    assert computed == [(2, 1, 2)]
 
 
 def test_a_lazy_plane_is_computed_by_who_reads_it(source: ImageSource, viewer: ViewerModel) -> None:

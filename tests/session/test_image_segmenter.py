@@ -519,6 +519,45 @@ def test_the_automatic_region_follows_a_small_object(
     assert len(spy.embedded) >= 1
 
 
+@pytest.mark.parametrize(
+    ("looks", "chosen"),
+    [
+        (["small", "nothing"], 0),
+        (["small", "good"], 1),
+        (["small", "all", "good"], 2),
+        (["small", "all", "all"], 0),  # nothing is gained by a mask that is cut off
+        (["nothing"], 0),
+    ],
+)
+def test_the_last_look_that_shows_the_whole_object_counts(
+    segmenter: ImageSegmenter,
+    tiny_model: Sam2,
+    spy: Spy,
+    monkeypatch: pytest.MonkeyPatch,
+    looks: list[str],
+    chosen: int,
+) -> None:
+    half = {"nothing": 0, "small": 1, "good": LOW_RES // 4, "all": LOW_RES}
+    scores = [0.9 - 0.1 * look for look in range(len(looks))]
+    answers = iter(zip(looks, scores, strict=True))
+
+    def decode(*args: Any, **kwargs: Any) -> MaskOutput:
+        look, score = next(answers)
+        logits = torch.full((1, 1, LOW_RES, LOW_RES), -8.0)
+        middle, reach = LOW_RES // 2, half[look]
+        logits[0, 0, middle - reach : middle + reach, middle - reach : middle + reach] = 8
+        if look == "all":
+            logits[:] = 8
+        return MaskOutput(logits, torch.full((1, 1), score), torch.ones(1))
+
+    monkeypatch.setattr(tiny_model, "decode", decode)
+    image = np.random.default_rng(0).integers(0, 256, (500, 500), dtype=np.uint8)
+    prediction = segmenter.segment(image, points=[(250, 250)], region="auto")
+    assert prediction.iou_predictions[0] == pytest.approx(scores[chosen])
+    assert next(answers, None) is None
+    assert prediction.embed_seconds > 0
+
+
 def test_logits_go_on_in_another_region(segmenter: ImageSegmenter, spy: Spy) -> None:
     logits = LowResMask.of(np.full((LOW_RES, LOW_RES), 5, np.float32), (0, 0, 60, 45))
     prompts = Prompts(POINT, (1,), None, logits)

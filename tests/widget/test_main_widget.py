@@ -34,8 +34,12 @@ def texts(panel: SegmentWidget) -> set[str]:
     return {label.text() for label in panel.findChildren(QLabel) if label.isVisibleTo(panel)}
 
 
+OURS = ("objects", "mask", "region", "shapes", "points")  # from the bottom to the top
+
+
 def layer(viewer: ViewerModel, kind: type) -> Image:
-    return next(layer for layer in viewer.layers if isinstance(layer, kind))
+    found = (layer for layer in viewer.layers if isinstance(layer, kind))
+    return next(layer for layer in found if not layer.name.endswith(": region"))
 
 
 def count(viewer: ViewerModel, label: int) -> int:
@@ -75,7 +79,8 @@ def test_annotate_makes_the_layers_and_takes_the_point_tool(
     panel: SegmentWidget, viewer: ViewerModel
 ) -> None:
     annotate(panel)
-    assert len(viewer.layers) == 5
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["cells", *(f"cells: {content}" for content in OURS)]
     points = layer(viewer, Points)
     assert viewer.layers.selection.active == points
     assert points.mode == "add"
@@ -240,7 +245,7 @@ def test_going_back_to_an_image_takes_up_its_layers(
     assert not button(panel, "Annotate").isVisible()
     click(viewer, 10, 20)
     qtbot.waitUntil(lambda: count(viewer, 1) == 49)
-    assert len(viewer.layers) == 6
+    assert len(viewer.layers) == 7
 
 
 @pytest.mark.parametrize("kind", [Points, Shapes, Labels])
@@ -252,7 +257,7 @@ def test_a_deleted_layer_is_made_again_by_annotate(
     viewer.layers.remove(layer(viewer, kind))
     assert button(panel, "Annotate").isVisible()
     annotate(panel)
-    assert len(viewer.layers) == 5
+    assert len(viewer.layers) == 6
     click(viewer, 10, 20)
     qtbot.waitUntil(lambda: count(viewer, 1) == 49)
 
@@ -275,7 +280,7 @@ def test_a_second_panel_takes_up_the_layers_of_the_first(
     panel.close()
     again = SegmentWidget(viewer, predict)
     qtbot.addWidget(again)
-    assert len(viewer.layers) == 5
+    assert len(viewer.layers) == 6
     click(viewer, 30, 40)
     qtbot.waitUntil(lambda: count(viewer, 2) == 49)
     assert count(viewer, 1) == 49

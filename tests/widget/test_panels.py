@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_sam2.session.objects import ObjectClass
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
+from napari_sam2.session.regions import MODES
 from napari_sam2.widget.class_editor import PALETTE, ClassEditor, next_color
 from napari_sam2.widget.files_panel import FilesPanel
 from napari_sam2.widget.folder_choice import FolderChoice
@@ -170,12 +171,13 @@ def test_every_option_changes_its_setting(shown) -> None:
     panel.changed.connect(heard)
     settings = Settings()
     live, each, holes = panel.findChildren(QCheckBox)
-    rule, policy, *_ = panel.findChildren(QComboBox)
+    field, rule, policy, *_ = panel.findChildren(QComboBox)
     area, smooth = panel.findChildren(QSpinBox)
     steps = (
         (live.click, {"live": False}),
         (each.click, {"each_shape": True}),
         (holes.click, {"fill_holes": True}),
+        (lambda: field.activated.emit(MODES.index("visible")), {"field_of_view": "visible"}),
         (lambda: rule.activated.emit(RULES.index("same")), {"rule": "same"}),
         (lambda: policy.activated.emit(POLICIES.index("empty")), {"policy": "empty"}),
         (lambda: area.setValue(40), {"min_area": 40}),
@@ -193,15 +195,15 @@ def test_every_option_changes_its_setting(shown) -> None:
 def test_settings_are_shown_without_an_echo(shown, rule: str, policy: str) -> None:
     panel, heard = shown(OptionsPanel()), Mock()
     panel.changed.connect(heard)
-    settings = Settings(False, rule, policy, True, 7, 3, True, folded=("x",))
+    settings = Settings(False, rule, policy, True, 7, 3, True, "fixed", folded=("x",))
     panel.show_settings(settings)
     assert [box.isChecked() for box in panel.findChildren(QCheckBox)] == [False, True, True]
     assert [box.value() for box in panel.findChildren(QSpinBox)] == [7, 3]
-    first, overlap, *_ = panel.findChildren(QComboBox)
-    assert (first.currentIndex(), overlap.currentIndex()) == (
+    assert [choice.currentIndex() for choice in panel.findChildren(QComboBox)][:3] == [
+        MODES.index("fixed"),
         RULES.index(rule),
         POLICIES.index(policy),
-    )
+    ]
     heard.assert_not_called()
     panel.findChildren(QCheckBox)[0].click()
     heard.assert_called_once_with(replace(settings, live=True))  # and the rest as it was

@@ -17,6 +17,7 @@ CHANGED = Settings(
     min_area=12,
     smooth=3,
     each_shape=True,
+    field_of_view="visible",
     normalisation="percentile",
     model="large",
     device="cpu",
@@ -66,6 +67,7 @@ def test_a_damaged_file_is_ignored_with_a_line_in_the_log(
     [
         ("live", 1),
         ("rule", "luckiest"),
+        ("field_of_view", "tiles"),
         ("policy", None),
         ("policy", []),
         ("min_area", -1),
