@@ -80,7 +80,7 @@ class SegmentWidget(QWidget):
         self._source = ImageSource(viewer)
         self._runner = ThreadRunner() if runner is None else runner
         self._jobs = Jobs()
-        self.controller = Controller(self._source, self._runner, self._predict)
+        self.controller = Controller(self._source, self._runner, self._predict, self._predict.track)
         self.dialogs = FileDialogs(self)
         self._annotation: Annotation | None = None
         self._files: Files | None = None

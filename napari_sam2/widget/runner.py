@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
 
-from napari_sam2.asker import Report, Work
+from napari_sam2.asker import Report, Stream, Tell, Work
 from napari_sam2.errors import Sam2Error
 from napari_sam2.session.cache_folder import CacheFolder, CacheOptions
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.track_job import TrackJob
 from napari_sam2.widget.elsewhere import do_elsewhere
 
 if TYPE_CHECKING:
@@ -37,14 +38,17 @@ class ThreadRunner(QObject):
 
     # Emitted by the worker: Qt queues them to the thread that this object lives on.
     _reported = Signal(str)
+    _came = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
-        self._done: Callable[[Prediction], None] | None = None
+        self._done: Callable[[Any], None] | None = None
         self._failed: Callable[[Exception], None] | None = None
         self._report: Report | None = None
+        self._take: Tell | None = None
         self._cancelled = Event()  # asked by the worker
         self._reported.connect(self._on_reported)
+        self._came.connect(self._on_came)
 
     def run(
         self,
@@ -59,21 +63,43 @@ class ThreadRunner(QObject):
         # All are bound, so that this object lives as long as the worker.
         do_elsewhere(partial(work, self._tell), self._on_returned, self._on_errored)
 
+    def stream(
+        self,
+        work: Stream,
+        came: Tell,
+        done: Callable[[None], None],
+        failed: Callable[[Exception], None],
+        reported: Report,
+    ) -> None:
+        """Start work that tells several things; as `run`, and `came` gets each before the end."""
+        self._done, self._failed, self._report, self._take = done, failed, reported, came
+        self._cancelled.clear()
+        do_elsewhere(partial(work, self._hand, self._tell), self._on_returned, self._on_errored)
+
     def cancel(self) -> None:
-        """Let the work end at the next stage that it reports."""
+        """Let the work end at the next stage that it reports, or the next thing that it tells."""
         self._cancelled.set()
 
     def close(self) -> None:
         """Cancel, and forget whom to call."""
         self.cancel()
-        self._done = self._failed = self._report = None
+        self._done = self._failed = self._report = self._take = None
 
     def _tell(self, stage: str) -> None:
         if self._cancelled.is_set():
             raise CancelledError(f"Cancelled while {stage}.")
         self._reported.emit(stage)
 
-    def _on_returned(self, prediction: Prediction) -> None:
+    def _hand(self, value: Any) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError("Cancelled between two planes.")
+        self._came.emit(value)
+
+    def _on_came(self, value: Any) -> None:
+        if self._take is not None:
+            self._take(value)
+
+    def _on_returned(self, prediction: Any) -> None:
         if self._done is not None:
             self._done(prediction)
 
@@ -172,15 +198,23 @@ class LazyPredict:
 
     def __call__(self, request: Request, report: Report) -> Prediction:
         """Answer a request; see `LazySegmenter.predict`."""
+        prediction = self._ready(report).predict(request, report)
+        self.device = _describe(request.device)
+        return prediction
+
+    def track(self, job: TrackJob, tell: Tell, report: Report) -> None:
+        """Follow objects; see `LazySegmenter.track`."""
+        self._ready(report).track(job, tell, report)
+        self.device = _describe(job.device)
+
+    def _ready(self, report: Report) -> LazySegmenter:
         if self._segmenter is None:
             report("loading")  # torch itself takes a second or two
             from napari_sam2.session.lazy_segmenter import LazySegmenter
 
             self._segmenter = LazySegmenter()
         self.trouble = self._segmenter.use_cache(self.cache)
-        prediction = self._segmenter.predict(request, report)
-        self.device = _describe(request.device)
-        return prediction
+        return self._segmenter
 
     def clear_cache(self) -> None:
         """Remove all features that are kept; on a worker thread, for it may have to wait."""
