@@ -163,3 +163,44 @@ def _bounds(
             "another direction."
         )
     return first, last
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is known of the object at work on one plane.
+
+    Attributes
+    ----------
+    kind : str
+        `OWN`, `TRACKED`, or empty where there is no mask.
+    score : float
+        Predicted IoU, in [0, 1]; 1 where nothing was predicted.
+    stop : str
+        Why following it has ended here; empty elsewhere.
+    """
+
+    kind: str = ""
+    score: float = 0.0
+    stop: str = ""
+
+
+OWN, TRACKED = "own", "tracked"
+
+
+def cells_of(
+    document: Document, planes: Sequence[Plane], ends: Mapping[tuple[int, int], str]
+) -> tuple[Cell, ...]:
+    """Give what is known of the object at work, plane by plane; `ends` by object and frame."""
+    works, object_id = document.at_work.planes, document.at_work.object_id
+    return tuple(
+        _cell(works.get(plane), ends.get((object_id, at), "")) for at, plane in enumerate(planes)
+    )
+
+
+def _cell(work: PlaneWork | None, stop: str) -> Cell:
+    if work is None:
+        return Cell(stop=stop)
+    answer = work.answer
+    is_scored = answer is not None and answer.candidates and answer.score == answer.score  # no NaN
+    score = answer.score if answer is not None and is_scored else 1.0
+    return Cell(OWN if is_own(work) else TRACKED, score)

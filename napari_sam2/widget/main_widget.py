@@ -31,6 +31,7 @@ from napari_sam2.widget.look import delayed
 from napari_sam2.widget.objects_link import ObjectsLink
 from napari_sam2.widget.panel import Panel
 from napari_sam2.widget.preferences import Preferences
+from napari_sam2.widget.propagation_link import PropagationLink
 from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner, ignore
 from napari_sam2.widget.safety import Safety
 from napari_sam2.widget.settings import load_settings
@@ -105,6 +106,15 @@ class SegmentWidget(QWidget):
             self.controller,
             self._predict,
             self._jobs,
+            self._speech.say_note,
+            self._speech.complain,
+        )
+        self._propagation = PropagationLink(
+            self.panel.propagation,
+            viewer,
+            self._source,
+            self.controller,
+            lambda *asked: self.dialogs.ask_where_to_save(*asked),
             self._speech.say_note,
             self._speech.complain,
         )
@@ -188,6 +198,7 @@ class SegmentWidget(QWidget):
         closing.callback(self._jobs.close)
         closing.callback(self._runner.close)
         closing.callback(self._cache.close)
+        closing.callback(self._propagation.close)
         # A window that is closed deletes its docks without a word; only this still comes.
         self.destroyed.connect(lambda *_: closing.close())
         return closing
@@ -288,6 +299,7 @@ class SegmentWidget(QWidget):
         """Show the parts that are of use now, and say what can be done."""
         panel, controller, document = self.panel, self.controller, self.controller.document
         panel.show_tools(document is not None)
+        panel.show_propagation(document is not None and len(document.labels.shape) > 2)
         panel.annotate.setEnabled(self._source.image is not None)
         if document is not None and self._annotation is not None:
             self._let_the_brush_draw()
