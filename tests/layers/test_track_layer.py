@@ -12,7 +12,7 @@ from napari_sam2.session.track_table import TrackRow
 ROW = TrackRow(7, 1, 3.5, 4.5, 9, 0.8, 2.0, "tracked", "")
 
 
-def test_positions_are_in_the_order_of_the_datas_axes() -> None:
+def test_positions_are_in_the_order_of_the_axes() -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((3, 4, 20, 30)), scale=(1, 2, 0.5, 0.5))
     planes = [Plane((2, 3), (at, 2)) for at in range(3)]
