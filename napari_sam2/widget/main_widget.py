@@ -320,6 +320,8 @@ class SegmentWidget(QWidget):
             return "Open an image to begin."
         if self._annotation is None:
             return "Press Annotate, then click on an object."
+        if self.controller.tracking.running:
+            return "Following the object. Look around meanwhile; a click or a stroke ends it."
         answer = self.controller.answer
         if answer is not None and answer.score < _DOUBTFUL:
             return "The model is not sure of this mask. Add points, draw a box, or take another."

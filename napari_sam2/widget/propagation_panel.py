@@ -32,6 +32,8 @@ _DIRECTIONS = {"both": "both ways", "forward": "forward", "backward": "backward"
 _OBJECTS = {False: "the one at work", True: "kept ones here, too"}
 _METHODS = {"auto": "auto", "memory": "memory", "carry": "carry the mask on"}
 _MAX_PATIENCE = 50
+_MOST_ENDS = 2  # one each way
+_INSET = 12  # pixels
 _STRIP_TIP = "Blue planes are yours. Others are as high as their score. A click goes to the plane."
 _OBJECTS_TIP = (
     "Kept objects that are on the plane on screen can be followed as well, "
@@ -225,10 +227,6 @@ class PropagationPanel(QWidget):
             part.setEnabled(output)
 
     def _lay_out(self) -> None:
-        below_strip = QHBoxLayout()
-        below_strip.addWidget(self._summary, stretch=1)
-        below_strip.addWidget(self._weakest)
-        below_strip.addWidget(self._accept)
         grid = QGridLayout()
         grid.setColumnStretch(1, 1)
         grid.setVerticalSpacing(4)
@@ -249,9 +247,10 @@ class PropagationPanel(QWidget):
         buttons = QHBoxLayout()
         for button in (self._start, self._stop, self._revert):
             buttons.addWidget(button)
-        output = QHBoxLayout()
-        output.addWidget(self._tracks)
-        output.addWidget(self._table)
+        below = QGridLayout()
+        below.setSpacing(5)
+        for at, part in enumerate((self._weakest, self._accept, self._tracks, self._table)):
+            below.addWidget(part, at // 2, at % 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
@@ -261,13 +260,17 @@ class PropagationPanel(QWidget):
         layout.addWidget(self._speed)
         layout.addLayout(buttons)
         layout.addWidget(self.strip)
-        layout.addLayout(below_strip)
-        layout.addWidget(FoldingGroup("How", self._make_more(), folded=True))
-        layout.addLayout(output)
+        layout.addWidget(self._summary)
+        layout.addLayout(below)
+        layout.addWidget(self._make_more())
         self._why.hide()
 
     def _make_more(self) -> QWidget:
-        more = QWidget()
+        """Make what is seldom changed: a group inside the group."""
+        more, holder = QWidget(), QWidget()
+        inset = QVBoxLayout(holder)
+        inset.setContentsMargins(_INSET, 0, 0, 0)
+        inset.addWidget(FoldingGroup("How it follows, where it ends", more, folded=True))
         grid = QGridLayout(more)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setColumnStretch(1, 1)
@@ -279,7 +282,7 @@ class PropagationPanel(QWidget):
             grid.addWidget(part, row, 1)
         grid.addWidget(self._link, 5, 0, 1, 2)
         grid.addWidget(self._everything, 6, 0, 1, 2)
-        return more
+        return holder
 
     def _connect(self) -> None:
         self._start.clicked.connect(lambda: self.requested.emit())
@@ -319,9 +322,9 @@ class PropagationPanel(QWidget):
 
 
 def _in_words(cells: Sequence[Cell], weakest: int | None) -> str:
-    for at, cell in enumerate(cells):
-        if cell.stop:
-            return f"Ends at plane {at}: {cell.stop}."
+    ends = [f"Ends at plane {at}: {cell.stop}." for at, cell in enumerate(cells) if cell.stop]
+    if ends:
+        return "\n".join(ends[:_MOST_ENDS])
     if weakest is not None:
         return f"Weakest: plane {weakest}, score {cells[weakest].score:.2f}"
     return ""
