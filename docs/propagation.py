@@ -20,7 +20,7 @@ from napari_sam2.stage import Stage
 
 TARGET = Path(__file__).parent / "images" / "propagate.png"
 WINDOW = (1240, 980)
-CLICK = (15, 7, 37)  # z, y, x
+CLICK = (12, 7, 36)  # z, y, x
 ZOOM = 9.0
 
 
