@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from psygnal import Signal
 
@@ -17,6 +17,8 @@ from napari_sam2.session.results import Prediction
 Report = Callable[[str], None]
 Predict = Callable[[Request, Report], Prediction]
 Work = Callable[[Report], Prediction]
+Tell = Callable[[Any], None]
+Stream = Callable[[Tell, Report], None]
 
 
 class Runner(Protocol):
@@ -30,6 +32,16 @@ class Runner(Protocol):
         reported: Report,
     ) -> None:
         """Start `work`; then call `reported` for each stage, and `done` or `failed` once."""
+
+    def stream(
+        self,
+        work: Stream,
+        came: Tell,
+        done: Callable[[None], None],
+        failed: Callable[[Exception], None],
+        reported: Report,
+    ) -> None:
+        """Start work that tells several things, each of which `came` gets before the end."""
 
     def cancel(self) -> None:
         """Let the work end at the next stage that it reports; it has failed then."""
@@ -85,6 +97,8 @@ class Asker:
         self._in_vain: Question | None = None  # the last one without an answer
         self._is_aside = False  # nobody waits for the running one
         self._is_closed = False
+        self._free: Callable[[], None] | None = None  # called once the worker has ended
+        self._is_held = False
 
     @property
     def busy(self) -> bool:
@@ -130,6 +144,19 @@ class Asker:
             for plane, question in self._waiting.items()
         }
 
+    def hold(self, free: Callable[[], None]) -> None:
+        """Start nothing more, and call `free` when the worker is free for something else."""
+        self._is_held = True
+        if self._running is None:
+            free()
+        else:
+            self._free = free
+
+    def release(self) -> None:
+        """Go on: the worker is free again."""
+        self._is_held, self._free = False, None
+        self._go_on()
+
     def close(self) -> None:
         """Ask nothing more, and tell nothing any more."""
         self._is_closed = True
@@ -164,6 +191,8 @@ class Asker:
 
     def _start_next(self) -> None:
         """Start what was asked last and is wanted still, or look for what nobody asked yet."""
+        if self._is_held:
+            return
         while self._waiting and self._running is None:
             _, question = self._waiting.popitem()
             if self._is_wanted(question):
@@ -221,6 +250,9 @@ class Asker:
         return question
 
     def _go_on(self) -> None:
+        free, self._free = self._free, None
+        if free is not None:
+            free()
         if not self._is_closed:
             self._start_next()
             if not self.busy:

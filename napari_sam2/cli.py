@@ -35,6 +35,7 @@ from napari_sam2.cli_output import (
     show_bytes,
     versions,
 )
+from napari_sam2.cli_propagate import propagate
 from napari_sam2.errors import PromptError
 from napari_sam2.image_files import check_writable, read_plane, read_stack, write_image
 from napari_sam2.session.arguments import as_field_of_view, as_prompts
@@ -244,6 +245,7 @@ def clear_cache() -> None:
 
 
 app.command()(evaluate)
+app.command()(propagate)
 
 
 def _check_outputs(image: Path, output: Path | None, overlay: Path | None) -> None:

@@ -35,6 +35,10 @@ from napari_sam2.session.prompts import Prompts, Request
 from napari_sam2.session.regions import Mode
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.sight import Sight
+from napari_sam2.session.track_job import TrackJob
+from napari_sam2.session.track_plan import Reach, plan_tracks
+from napari_sam2.session.tracks import PropagationOptions
+from napari_sam2.tracking import Track, Tracking
 
 _CLEARLY_LESS = 0.1  # a fall of the predicted IoU that is worth a word
 
@@ -63,6 +67,8 @@ class Controller:
         Whether each closed shape is an object of its own, and kept when its mask is there.
     ahead : Ahead
         What is embedded while nobody waits.
+    tracking : Tracking
+        Follows objects from plane to plane.
     changed : Signal
         The document, or the plane on screen, is another.
     answered : Signal(Prediction)
@@ -87,7 +93,13 @@ class Controller:
     noted = Signal(str)
     failed = Signal(str)
 
-    def __init__(self, source: ImageSource, runner: Runner, predict: Predict) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        runner: Runner,
+        predict: Predict,
+        track: Track | None = None,
+    ) -> None:
         self.model, self.device = "micro", "auto"
         self.live, self.each_shape = True, False
         self.rule: Rule = "best"
@@ -101,6 +113,7 @@ class Controller:
         self._asker.failed.connect(self._on_failed)
         self._asker.failed_aside.connect(self._on_failed_aside)
         self._asker.stage_changed.connect(self.stage_changed.emit)
+        self.tracking = Tracking(runner, track, self._asker)
         self.ahead = Ahead()
         self._sight = Sight()
         self._last_choice: LastChoice | None = None
@@ -175,6 +188,7 @@ class Controller:
         self._prompts = self._document = None
         self._reader = QuestionReader(self._source)
         self._commit_waits = False
+        self.tracking.forget()
         self._asker.forget()
         self.ahead.forget()
         self._tell_changed()
@@ -182,6 +196,7 @@ class Controller:
     def close(self) -> None:
         """Disconnect from everything; an answer that is still being made is dropped."""
         self._closed = True
+        self.tracking.forget()
         self._asker.close()
         self.detach()
 
@@ -215,6 +230,7 @@ class Controller:
     def use_model(self, model: str) -> None:
         """Take another model; it is asked about the prompts on screen as well."""
         self.model, answer = model, self.answer
+        self.tracking.stop(why="Stopped, because another model was chosen.")
         self._refresh(asks=self.live, again=answer is not None and answer.model != model)
 
     def use_field(self, mode: Mode) -> None:
@@ -243,6 +259,32 @@ class Controller:
         """Compute elsewhere from now on; answers that are there stay."""
         self.device = device
         self._asker.move_to(device)
+
+    def propagate(self, axis: int, reach: Reach, options: PropagationOptions) -> None:
+        """Follow the object at work, and kept ones if asked, along an axis of the data.
+
+        Parameters
+        ----------
+        axis : int
+            One that has a slider.
+        reach : Reach
+            Which planes may change; its direction and its ends come before those of `options`.
+        options : PropagationOptions
+        """
+        plane, document = self._reader.plane, self._document
+        if plane is None or document is None or not self.tracking.is_possible:
+            return
+        if self.tracking.running:
+            self.noted.emit("Objects are being followed already: stop that first.")
+        elif self._asker.awaits_mask:
+            self.noted.emit("The mask is still being made: follow the object when it is there.")
+        else:
+            self._do(partial(self._propagate, document, plane, axis, reach, options))
+
+    def accept(self, planes: Iterable[Plane]) -> None:
+        """Take masks of the object at work for the user's: following it leaves them as they are."""
+        if self._document is not None:
+            self._document.accept(planes)
 
     def cycle(self, step: int = 1) -> None:
         """Show another candidate of the same answer; no model runs."""
@@ -506,6 +548,34 @@ class Controller:
         image = self._source.image
         shape = plane.shape_of(document.labels.shape)
         document.begin_from({plane: read_label(layer, value, image, plane, shape)})
+
+    def _propagate(
+        self,
+        document: Document,
+        plane: Plane,
+        axis: int,
+        reach: Reach,
+        options: PropagationOptions,
+    ) -> None:
+        plan = plan_tracks(document, plane, axis, reach)
+        self.ahead.stop()
+        job = TrackJob(
+            self.model,
+            self.device,
+            tuple(self._source.read_plane(one) for one in plan.planes),
+            plan.objects,
+            replace(
+                options,
+                direction=reach.direction,
+                first=plan.first,
+                last=plan.last,
+                link=options.link and reach.direction == "both",
+                use_accepted=True,
+            ),
+            whole=self.field_mode == "whole",
+        )
+        self.tracking.start(document, plan, job)
+        self._tell_changed()
 
     def _look_at(self, step: Step | None, otherwise: str) -> None:
         if step is None:

@@ -81,6 +81,19 @@ def read_stack(path: Path) -> NDArray[Any]:
     return stack
 
 
+def read_picture(path: Path) -> NDArray[Any]:
+    """Read a whole picture as it is: (..., H, W), or (..., H, W, C) with colours.
+
+    Raises
+    ------
+    PromptError
+        If the file is not there or is no picture.
+    """
+    if not path.is_file():
+        raise PromptError(f"There is no image at {path}. Check the path.")
+    return _read(path)[0]
+
+
 def read_planes(path: Path) -> NDArray[Any]:
     """Read all planes of a picture: (N, H, W), or (N, H, W, C) with colours, in its own dtype.
 

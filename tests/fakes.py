@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
+from typing import Any
 
 import numpy as np
 
-from napari_sam2.asker import Report, Work
+from napari_sam2.asker import Report, Stream, Tell, Work
+from napari_sam2.errors import Sam2Error
 from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.track_job import TrackJob, TrackStarted
+from napari_sam2.session.tracks import TrackedMask
 from napari_sam2.session.view import Look
 
 
@@ -20,7 +24,8 @@ class HeldRunner:
     """Does the work when the test says so."""
 
     def __init__(self) -> None:
-        self._work: Work | None = None
+        self._work: Any = None
+        self._stream: _Told | None = None
         self.started = 0
         self.cancelled = 0
 
@@ -39,6 +44,25 @@ class HeldRunner:
         self._work, self._done, self._failed, self._reported = work, done, failed, reported
         self.started += 1
 
+    def stream(
+        self,
+        work: Stream,
+        came: Tell,
+        done: Callable[[None], None],
+        failed: Callable[[Exception], None],
+        reported: Report,
+    ) -> None:
+        assert not self.busy, "the work before must have ended"
+        told = _Told(work, reported)
+        self._stream, self._came = told, came
+        self._work, self._done, self._failed, self._reported = told.rest, done, failed, reported
+        self.cancelled = 0
+
+    def step(self, count: int = 1) -> None:
+        """Let work that streams tell so many things."""
+        for _ in range(count):
+            self._came(next(self._stream.values))
+
     def cancel(self) -> None:
         self.cancelled += 1
 
@@ -48,7 +72,13 @@ class HeldRunner:
     def finish(self) -> None:
         assert self._work is not None
         work, self._work = self._work, None
+        stream, self._stream = self._stream, None
         try:
+            if stream is not None:
+                for value in stream.values:
+                    if self.cancelled:
+                        raise Sam2Error("Cancelled between two planes.")
+                    self._came(value)
             prediction = work(self._reported)
         except Exception as error:  # noqa: BLE001  # as a worker thread would
             self._failed(error)
@@ -60,6 +90,23 @@ class HeldRunner:
             self.finish()
 
 
+class _Told:
+    """What streaming work tells, one thing at a time."""
+
+    def __init__(self, work: Stream, reported: Report) -> None:
+        told: list[Any] = []
+        self._error: Exception | None = None
+        try:
+            work(told.append, reported)
+        except Exception as error:  # noqa: BLE001  # told after the rest
+            self._error = error
+        self.values = iter(told)
+
+    def rest(self, _report: Report) -> None:
+        if self._error is not None:
+            raise self._error
+
+
 class SquarePredict:
     """Three squares of side 7, 9 and 5 around the first point, or the box itself.
 
@@ -67,6 +114,12 @@ class SquarePredict:
     ----------
     asked, looked : list of Request
         Every question, and every one of what the model sees.
+    jobs : list of TrackJob
+        Every propagation.
+    gone : set of int
+        The frames on which a propagation ends.
+    track_scores : dict of int to float
+        Of what is found on frames; 0.9 elsewhere.
     scores : tuple of float
         The predicted IoUs, descending.
     embed_seconds : float
@@ -86,6 +139,9 @@ class SquarePredict:
         self.devices = {"auto": "Automatic: CPU", "cpu": "CPU"}
         self.asked: list[Request] = []
         self.looked: list[Request] = []
+        self.jobs: list[TrackJob] = []
+        self.gone: set[int] = set()
+        self.track_scores: dict[int, float] = {}
         self.scores = (0.91, 0.8, 0.5)
         self.embed_seconds = 0.0
         self.cache, self.trouble, self.cleared = CacheOptions(), "", 0
@@ -97,6 +153,30 @@ class SquarePredict:
 
     def clear_cache(self) -> None:
         self.cleared += 1
+
+    def track(self, job: TrackJob, tell: Tell, report: Report) -> None:
+        """Find the mask of the first prompt again, a column further right on each plane."""
+        self.jobs.append(job)
+        if self.error is not None:
+            raise self.error
+        tell(TrackStarted("carry", job.model, "abc", has_memory=False))
+        for one in job.objects:
+            known = {at: said.mask_prompt for at, said in one.prompts.items()} | dict(one.accepted)
+            start = min(known)
+            options, mask = job.options, known[start]
+            for at in range(options.first, options.last + 1):
+                assert self.may_answer.wait(10), "nobody let the fake answer"
+                if at in known:
+                    tell(TrackedMask(at, one.object_id, known[at], "prompted", 1.0))
+                    mask, start = known[at], at
+                    continue
+                gone = at in self.gone
+                found = PackedMask(mask.shape) if gone else _moved(mask, at - start)
+                score = self.track_scores.get(at, 0.9)
+                stop = "the object is gone" if gone else ""
+                tell(TrackedMask(at, one.object_id, found, "tracked", score, 3.0, stop))
+                if gone:
+                    break
 
     def __call__(self, request: Request, report: Report) -> Prediction:
         self.asked.append(request)
@@ -130,6 +210,10 @@ class SquarePredict:
             raise self.error
         picture = np.full((8, 8, 3), len(self.looked) / 100, np.float32)
         return Look(request.image.whole, picture)
+
+
+def _moved(mask: PackedMask, columns: int) -> PackedMask:
+    return PackedMask.of(np.roll(mask.to_array(), columns, axis=1))
 
 
 def _squares(request: Request) -> tuple[PackedMask, ...]:

@@ -178,6 +178,47 @@ class Document:
             at_work = replace(self.at_work, planes={**self.at_work.planes, **planes})
             self._push(Step(title, plane=next(iter(planes))), at_work)
 
+    def put_tracked(
+        self, plane: Plane, object_id: int, answer: Answer | None, title: str = ""
+    ) -> None:
+        """Take what following an object has found on a plane; None: it is not there.
+
+        Parameters
+        ----------
+        plane : Plane
+        object_id : int
+            The object at work, whose mask becomes another, or a kept one, to which it is added.
+        answer : Answer or None
+        title : str
+            Of a new step; without, this belongs to the last one.
+        """
+        edits, state = list[PixelEdit](), self.state
+        if object_id == self.at_work.object_id:
+            shape = plane.shape_of(self.labels.shape)
+            work = self.at_work.planes.get(plane, PlaneWork(shape))
+            at_work = with_plane(self.at_work, plane, replace(work, answer=answer))
+            state = replace(state, at_work=at_work)
+        elif answer is not None:
+            may_change = allowed_by(self.policy, state.objects)
+            edits = mask_edits(self.labels, {plane: answer.mask}, object_id, may_change)
+            state = account(state, edits)
+        if title:
+            self._history.push(Step(title, tuple(edits), plane), state)
+        else:
+            self._history.extend(edits, state)
+        self._write(edits)
+
+    def accept(self, planes: Iterable[Plane]) -> None:
+        """Take masks that were found by following the object for the user's: they stay so."""
+        works = dict(self.at_work.planes)
+        for plane in planes:
+            answer = works[plane].answer if plane in works else None
+            if answer is not None and answer.is_tracked:
+                mine = replace(answer, model="", weights_hash="")
+                works[plane] = replace(works[plane], answer=mine)
+        if works != self.at_work.planes:
+            self._push(Step("accept masks"), replace(self.at_work, planes=works))
+
     def cancel(self) -> None:
         """Drop the object at work; one that was opened again becomes what it was."""
         at_work, original = self.at_work, self.at_work.original

@@ -207,6 +207,13 @@ class History:
             self._sizes[self._at - 1] = step.nbytes + own_bytes(state, before)
             self._forget_oldest()
 
+    def extend(self, edits: Sequence[PixelEdit], state: State) -> None:
+        """Let the last step go on: with more edits, to another state."""
+        assert self._at
+        step = self._steps[self._at - 1]
+        self._steps[self._at - 1] = replace(step, edits=(*step.edits, *edits))
+        self.amend(state)
+
     def undo(self) -> Step | None:
         """Go one state back; give the step, whose edits are to be taken back last first."""
         if self._at == 0:

@@ -12,9 +12,14 @@ from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.device import free_memory, load_model
 from napari_sam2.session.feature_store import FeatureStore
+from napari_sam2.session.followers import given_mask
 from napari_sam2.session.image_segmenter import ImageSegmenter, Report
 from napari_sam2.session.prompts import Request
+from napari_sam2.session.propagation import propagate
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.track_job import Tell, TrackJob, TrackStarted
+from napari_sam2.session.track_regions import region_around
+from napari_sam2.session.tracks import Method, TrackedObject
 from napari_sam2.session.view import Look
 
 _IN_MEMORY = CacheOptions()
@@ -80,6 +85,29 @@ class LazySegmenter:
             raise outcome
         return outcome
 
+    def track(self, job: TrackJob, tell: Tell, report: Report | None = None) -> None:
+        """Follow objects, and tell first how, then each mask as it is found.
+
+        Parameters
+        ----------
+        job : TrackJob
+        tell : callable
+            What it raises ends the work.
+        report : callable, optional
+            As in `predict`.
+
+        Raises
+        ------
+        PromptError
+            If an object has no prompt, or a prompt or a frame cannot be used.
+        ValueError
+            If there is no such device, or the memory is asked for and the model has none.
+        Sam2Error
+            If the model cannot be had, or the device has too little memory.
+        """
+        with self._lock:
+            follow(self._segmenter_for(job, report), job, tell)
+
     def use_cache(self, cache: CacheOptions) -> str:
         """Keep features elsewhere from now on; gives why they are not, empty while all is well."""
         with self._lock:
@@ -132,7 +160,7 @@ class LazySegmenter:
         )
         return replace(outcome, request=request, note=note)
 
-    def _segmenter_for(self, request: Request, report: Report | None) -> ImageSegmenter:
+    def _segmenter_for(self, request: Request | TrackJob, report: Report | None) -> ImageSegmenter:
         wanted = (request.model, request.device)
         if self._segmenter is None or self._loaded != wanted:
             self._release()  # first: two large models may not fit
@@ -156,6 +184,23 @@ class LazySegmenter:
         self._store.memory.clear()
         if self._segmenter is not None:
             free_memory(self._segmenter.model.device)
+
+
+def follow(segmenter: ImageSegmenter, job: TrackJob, tell: Tell) -> None:
+    """Follow the objects of a job, each where it is not small."""
+    model, asked = segmenter.model, job.options.method
+    carries = asked == "carry" or (asked == "auto" and not model.has_memory)
+    method: Method = "carry" if carries else "memory"
+    tell(TrackStarted(method, job.model, model.weights_hash, model.has_memory))
+    objects = [one if job.whole else _with_region(segmenter, one, job) for one in job.objects]
+    for found in propagate(segmenter, job.frames, objects, job.options):
+        tell(found)
+
+
+def _with_region(segmenter: ImageSegmenter, one: TrackedObject, job: TrackJob) -> TrackedObject:
+    given = (given_mask(prompts) for prompts in one.prompts.values())
+    masks = [*(mask for mask in given if mask is not None), *one.accepted.values()]
+    return replace(one, region=region_around(segmenter, job.frames[0], masks))
 
 
 def _percent_teller(report: Report | None) -> Callable[[int, int], None]:

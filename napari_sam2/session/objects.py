@@ -65,7 +65,8 @@ class Answer:
     Attributes
     ----------
     prompts : Prompts
-        The question. Empty when the candidate was not predicted but taken from a label.
+        The question. Empty when nothing was asked here: the candidate was found by following the
+        object from other planes, or, without a `model`, taken from a label or accepted.
     candidates : tuple of PackedMask
         Best predicted IoU first.
     scores : tuple of float
@@ -97,6 +98,11 @@ class Answer:
     def score(self) -> float:
         """The predicted IoU of the chosen candidate."""
         return self.scores[self.chosen]
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether the mask was found by following the object from other planes."""
+        return bool(self.model) and not self.prompts
 
     @property
     def region(self) -> Box | None:

@@ -31,6 +31,7 @@ from napari_sam2.widget.look import delayed
 from napari_sam2.widget.objects_link import ObjectsLink
 from napari_sam2.widget.panel import Panel
 from napari_sam2.widget.preferences import Preferences
+from napari_sam2.widget.propagation_link import PropagationLink
 from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner, ignore
 from napari_sam2.widget.safety import Safety
 from napari_sam2.widget.settings import load_settings
@@ -82,7 +83,7 @@ class SegmentWidget(QWidget):
         self._source = ImageSource(viewer)
         self._runner = ThreadRunner() if runner is None else runner
         self._jobs = Jobs()
-        self.controller = Controller(self._source, self._runner, self._predict)
+        self.controller = Controller(self._source, self._runner, self._predict, self._predict.track)
         self.dialogs = FileDialogs(self)
         self._annotation: Annotation | None = None
         self._files: Files | None = None
@@ -117,6 +118,15 @@ class SegmentWidget(QWidget):
             self.controller,
             self._predict,
             self._jobs,
+            self._speech.say_note,
+            self._speech.complain,
+        )
+        self._propagation = PropagationLink(
+            self.panel.propagation,
+            viewer,
+            self._source,
+            self.controller,
+            lambda *asked: self.dialogs.ask_where_to_save(*asked),
             self._speech.say_note,
             self._speech.complain,
         )
@@ -205,6 +215,7 @@ class SegmentWidget(QWidget):
         closing.callback(self._jobs.close)
         closing.callback(self._runner.close)
         closing.callback(self._cache.close)
+        closing.callback(self._propagation.close)
         # A window that is closed deletes its docks without a word; only this still comes.
         self.destroyed.connect(lambda *_: closing.close())
         return closing
@@ -316,6 +327,7 @@ class SegmentWidget(QWidget):
         """Show the parts that are of use now, and say what can be done."""
         panel, controller, document = self.panel, self.controller, self.controller.document
         panel.show_tools(document is not None)
+        panel.show_propagation(document is not None and len(document.labels.shape) > 2)
         panel.annotate.setEnabled(self._source.image is not None)
         if document is not None and self._annotation is not None:
             self._let_the_brush_draw()
@@ -336,6 +348,8 @@ class SegmentWidget(QWidget):
             return "Open an image to begin."
         if self._annotation is None:
             return "Press Annotate, then click on an object."
+        if self.controller.tracking.running:
+            return "Following the object. Look around meanwhile; a click or a stroke ends it."
         answer = self.controller.answer
         if answer is not None and answer.score < _DOUBTFUL:
             return "The model is not sure of this mask. Add points, draw a box, or take another."

@@ -21,6 +21,7 @@ from napari_sam2.widget.object_table import ObjectTable
 from napari_sam2.widget.objects_panel import ObjectsPanel
 from napari_sam2.widget.options_panel import OptionsPanel
 from napari_sam2.widget.prompt_panel import PromptPanel
+from napari_sam2.widget.propagation_panel import PropagationPanel
 from napari_sam2.widget.recovery_banner import RecoveryBanner
 from napari_sam2.widget.settings import Settings
 from napari_sam2.widget.status_line import StatusLine
@@ -39,8 +40,8 @@ class Panel(QScrollArea):
 
     Attributes
     ----------
-    images, model, device, banner, annotate, prompts, heading, candidates, object, status, table,
-    classes, view, options, files, cache, keys
+    images, model, device, banner, annotate, prompts, heading, candidates, object, status,
+    propagation, table, classes, view, options, files, cache, keys
         The parts.
     groups : dict of str to FoldingGroup
         By the names that `Settings.folded` has.
@@ -56,11 +57,13 @@ class Panel(QScrollArea):
         self.prompts, self.candidates, self.object = PromptPanel(), CandidatesView(), ObjectsPanel()
         self.heading = heading("")
         self.status = StatusLine()
+        self.propagation = PropagationPanel()
         self.table, self.classes = ObjectTable(), ClassEditor()
         self.view, self.options = ViewPanel(), OptionsPanel()
         self.cache, self.keys = CachePanel(), KeysTable()
         self.files = FilesPanel({name: entry.title for name, entry in FORMATS.items()})
         contents: dict[str, tuple[str, QWidget]] = {
+            "propagate": ("Propagate", self.propagation),
             "objects": ("Objects", self.table),
             "classes": ("Classes", self.classes),
             "view": ("What the model sees", self.view),
@@ -99,6 +102,10 @@ class Panel(QScrollArea):
         self.annotate.setVisible(not is_annotating)
         self._work.setVisible(is_annotating)
         self._rest.setVisible(is_annotating)
+
+    def show_propagation(self, is_stack: bool) -> None:
+        """Show what is of use only where there is more than one plane."""
+        self.groups["propagate"].setVisible(is_stack)
 
     def show_keys(self, keys: Keys) -> None:
         """Show the keys on the buttons that they press."""

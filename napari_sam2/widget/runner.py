@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
 
-from napari_sam2.asker import Report, Work
+from napari_sam2.asker import Report, Stream, Tell, Work
 from napari_sam2.errors import Sam2Error
 from napari_sam2.session.cache_folder import CacheFolder, CacheOptions
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.track_job import TrackJob
 from napari_sam2.session.view import Look
 from napari_sam2.widget.elsewhere import do_elsewhere
 
@@ -38,14 +39,17 @@ class ThreadRunner(QObject):
 
     # Emitted by the worker: Qt queues them to the thread that this object lives on.
     _reported = Signal(str)
+    _came = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
-        self._done: Callable[[Prediction], None] | None = None
+        self._done: Callable[[Any], None] | None = None
         self._failed: Callable[[Exception], None] | None = None
         self._report: Report | None = None
+        self._take: Tell | None = None
         self._cancelled = Event()  # asked by the worker
         self._reported.connect(self._on_reported)
+        self._came.connect(self._on_came)
 
     def run(
         self,
@@ -60,21 +64,43 @@ class ThreadRunner(QObject):
         # All are bound, so that this object lives as long as the worker.
         do_elsewhere(partial(work, self._tell), self._on_returned, self._on_errored)
 
+    def stream(
+        self,
+        work: Stream,
+        came: Tell,
+        done: Callable[[None], None],
+        failed: Callable[[Exception], None],
+        reported: Report,
+    ) -> None:
+        """Start work that tells several things; as `run`, and `came` gets each before the end."""
+        self._done, self._failed, self._report, self._take = done, failed, reported, came
+        self._cancelled.clear()
+        do_elsewhere(partial(work, self._hand, self._tell), self._on_returned, self._on_errored)
+
     def cancel(self) -> None:
-        """Let the work end at the next stage that it reports."""
+        """Let the work end at the next stage that it reports, or the next thing that it tells."""
         self._cancelled.set()
 
     def close(self) -> None:
         """Cancel, and forget whom to call."""
         self.cancel()
-        self._done = self._failed = self._report = None
+        self._done = self._failed = self._report = self._take = None
 
     def _tell(self, stage: str) -> None:
         if self._cancelled.is_set():
             raise CancelledError(f"Cancelled while {stage}.")
         self._reported.emit(stage)
 
-    def _on_returned(self, prediction: Prediction) -> None:
+    def _hand(self, value: Any) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError("Cancelled between two planes.")
+        self._came.emit(value)
+
+    def _on_came(self, value: Any) -> None:
+        if self._take is not None:
+            self._take(value)
+
+    def _on_returned(self, prediction: Any) -> None:
         if self._done is not None:
             self._done(prediction)
 
@@ -184,18 +210,27 @@ class LazyPredict:
 
         A device that was remembered and is no longer here, is as "auto".
         """
-        if self._segmenter is None:
-            report("loading")  # torch itself takes a second or two
-        segmenter = self._present()
-        self.trouble = segmenter.use_cache(self.cache)
         here = replace(request, device=_device_here(request.device))
-        prediction = segmenter.predict(here, report)
+        prediction = self._ready(report).predict(here, report)
         self.device = _describe(prediction.device)
         return replace(prediction, request=request)
+
+    def track(self, job: TrackJob, tell: Tell, report: Report) -> None:
+        """Follow objects; see `LazySegmenter.track`."""
+        here = replace(job, device=_device_here(job.device))
+        self._ready(report).track(here, tell, report)
+        self.device = _describe(here.device)
 
     def look(self, request: Request) -> Look:
         """Give what the model sees; see `LazySegmenter.look`."""
         return self._present().look(request)
+
+    def _ready(self, report: Report) -> LazySegmenter:
+        if self._segmenter is None:
+            report("loading")  # torch itself takes a second or two
+        segmenter = self._present()
+        self.trouble = segmenter.use_cache(self.cache)
+        return segmenter
 
     def clear_cache(self) -> None:
         """Remove all features that are kept; on a worker thread, for it may have to wait."""

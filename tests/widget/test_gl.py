@@ -15,7 +15,7 @@ import zarr
 from napari.viewer import Viewer
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt, QThreadPool
-from qtpy.QtWidgets import QApplication, QLabel, QMenu, QTableView
+from qtpy.QtWidgets import QApplication, QLabel, QMenu, QPushButton, QTableView
 
 from napari_sam2.session.export import FORMATS
 from napari_sam2.session.project import load_session
@@ -261,6 +261,55 @@ def test_a_real_model_answers(
 
     qtbot.waitUntil(has_answered, timeout=120_000)
     assert "micro" in panel.panel.status.detail
+
+
+def test_follow_correct_follow_again_and_undo(
+    qtbot: QtBot, viewer: Viewer, predict: SquarePredict
+) -> None:
+    """A stack of five planes, of which the middle one is clicked and the last one corrected."""
+    panel, hand = dock(viewer), Hand(qtbot, viewer)
+    part = panel.panel.propagation
+    hand.press(panel, "Annotate")
+    hand.click(20, 20)
+    qtbot.waitUntil(lambda: count(viewer, 1) == 49)
+    predict.track_scores = {4: 0.3}
+    _press_propagate(qtbot, panel)
+    qtbot.waitUntil(lambda: count(viewer, 1) == 5 * 49)
+    qtbot.waitUntil(lambda: not panel.controller.tracking.running)
+    before = layer(viewer, "mask").data.copy()
+
+    hand.press(panel, "Weakest")
+    assert viewer.dims.current_step[0] == 4
+    hand.click(30, 40)
+    mask = layer(viewer, "mask")
+    qtbot.waitUntil(lambda: mask.data[4, 30, 40] == 1)
+    qtbot.waitUntil(lambda: not panel.controller.busy)
+    _press_propagate(qtbot, panel)
+    qtbot.waitUntil(lambda: len(predict.jobs) == 2)
+    qtbot.waitUntil(lambda: not panel.controller.tracking.running)
+    assert set(predict.jobs[1].objects[0].prompts) == {2, 4}
+    assert predict.jobs[1].options.first == 3
+    np.testing.assert_array_equal(mask.data[:3], before[:3])
+    assert [cell.kind for cell in part.strip._cells] == [
+        *("tracked", "tracked", "own", "tracked", "own")
+    ]
+
+    document = panel.controller.document
+    assert document is not None
+    while document.undo_title:
+        hand.key(Key.Key_Z, COMMAND)
+    assert not mask.data.any()
+    assert len(layer(viewer, "points").data) == 0
+    while document.redo_title:
+        hand.key(Key.Key_Z, COMMAND | SHIFT)
+    assert count(viewer, 1) == 5 * 49
+
+
+def _press_propagate(qtbot: QtBot, panel: SegmentWidget) -> None:
+    """Press the button, not the title of its group."""
+    button = [b for b in panel.findChildren(QPushButton) if b.text() == "Propagate"][-1]
+    qtbot.waitUntil(lambda: button.isVisible() and button.isEnabled())
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 @pytest.mark.parametrize("what", ["dock", "viewer"])
