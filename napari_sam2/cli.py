@@ -34,6 +34,7 @@ from napari_sam2.cli_output import (
     show_bytes,
     versions,
 )
+from napari_sam2.cli_train import train
 from napari_sam2.errors import PromptError
 from napari_sam2.image_files import check_writable, read_plane, read_stack, write_image
 from napari_sam2.session.arguments import as_prompts
@@ -228,6 +229,7 @@ def clear_cache() -> None:
 
 
 app.command()(evaluate)
+app.command()(train)
 
 
 def _check_outputs(image: Path, output: Path | None, overlay: Path | None) -> None:
