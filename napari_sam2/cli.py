@@ -184,7 +184,7 @@ def info(as_json: JsonOption = False) -> None:
     from napari_sam2.session.cache_folder import CacheFolder, default_folder
     from napari_sam2.session.device import choose_device, describe_device
     from napari_sam2.weights.hub import available
-    from napari_sam2.weights.registry import REGISTRY
+    from napari_sam2.weights.registry import REGISTRY, own_models
 
     here, cache = available(), CacheFolder(default_folder())
     facts: dict[str, Any] = {
@@ -195,10 +195,11 @@ def info(as_json: JsonOption = False) -> None:
                 "name": entry.name,
                 "parameters": entry.parameters,
                 "licence": entry.licence,
-                "source": entry.repo or "comes with napari-sam2",
+                "source": entry.repo
+                or ("comes with napari-sam2" if entry.bundled else "trained on this computer"),
                 "path": str(here[entry.name]) if entry.name in here else None,
             }
-            for entry in REGISTRY.values()
+            for entry in (*REGISTRY.values(), *own_models().values())
         ],
         "embeddings": {"path": str(cache.path), "bytes": cache.nbytes},
     }

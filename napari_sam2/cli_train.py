@@ -66,7 +66,9 @@ def train(
 
     Example: napari-sam2 train --images raw --labels labels --output mine.safetensors
     """
-    state = output.with_name(f"{output.stem}.training.pt")
+    from napari_sam2.weights.registry import state_path
+
+    state = state_path(output)
     with exit_codes():
         _check_files(output, state, resume, overwrite)
         tuner = _prepare(images, labels, base, device, (mode.value, steps, seed))

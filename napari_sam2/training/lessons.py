@@ -1,4 +1,4 @@
-"""Windows to fine-tune on: half of them what the plugin would look at, half widely varied."""
+"""Windows to fine-tune on: most of them what the plugin would look at, some widely varied."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_sam2.session.preprocess import MEAN, STD, normalised
 from napari_sam2.session.regions import Surroundings
 from napari_sam2.training.data import Picture, random_window
 
-_AS_SEEN = 0.5  # share of windows that show what the plugin would, in its colours
+_AS_SEEN = 0.75  # share of windows that show what the plugin would, in its colours
 _ROOM = (2.0, 8.0)  # sides of such windows, in sides of the object in their middle
 _WHOLE = 0.2  # share of these that show the whole picture
 _MEAN, _STD = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))

@@ -118,3 +118,24 @@ class LabelledPlane:
 def count_objects(labels: NDArray[np.integer]) -> int:
     """Count the objects of a plane."""
     return len(np.unique(labels[labels > 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Training on what was kept in napari.
+
+    Attributes
+    ----------
+    planes : tuple of LabelledPlane
+    base, device : str
+        As in `Request`.
+    name : str
+        Of the new model.
+    recipe : Recipe
+    """
+
+    planes: tuple[LabelledPlane, ...]
+    base: str
+    device: str
+    name: str
+    recipe: Recipe

@@ -23,6 +23,7 @@ from napari_sam2.widget.prompt_panel import PromptPanel
 from napari_sam2.widget.recovery_banner import RecoveryBanner
 from napari_sam2.widget.settings import Settings
 from napari_sam2.widget.status_line import StatusLine
+from napari_sam2.widget.train_panel import TrainPanel
 
 
 class Panel(QScrollArea):
@@ -38,7 +39,7 @@ class Panel(QScrollArea):
     Attributes
     ----------
     images, model, banner, annotate, prompts, heading, candidates, object, status, table, classes,
-    options, files, cache, keys
+    options, files, cache, train, keys
         The parts.
     groups : dict of str to FoldingGroup
         By the names that `Settings.folded` has.
@@ -56,6 +57,7 @@ class Panel(QScrollArea):
         self.status = StatusLine()
         self.table, self.classes = ObjectTable(), ClassEditor()
         self.options, self.cache, self.keys = OptionsPanel(), CachePanel(), KeysTable()
+        self.train = TrainPanel()
         self.files = FilesPanel({name: entry.title for name, entry in FORMATS.items()})
         contents: dict[str, tuple[str, QWidget]] = {
             "objects": ("Objects", self.table),
@@ -63,6 +65,7 @@ class Panel(QScrollArea):
             "options": ("Options", self.options),
             "files": ("Files", self.files),
             "cache": ("Ready in advance", self.cache),
+            "train": ("Train on my objects", self.train),
             "keys": ("Keys", self.keys),
         }
         self.groups = {

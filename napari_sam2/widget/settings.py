@@ -77,7 +77,7 @@ class Settings:
     cache_half: bool = False
     cache_gigabytes: int = 4
     embed_neighbours: bool = True
-    folded: tuple[str, ...] = ("cache", "classes", "files", "keys", "options")
+    folded: tuple[str, ...] = ("cache", "classes", "files", "keys", "options", "train")
     keys: Mapping[str, str] = field(default_factory=dict)
     export_folder: str = ""
     labels_folder: str = ""
