@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.model import Sam2
 from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
 from napari_sam2.model.sam2 import memory_keys
@@ -210,7 +210,13 @@ class FineTuner:
     # Keeping --------------------------------------------------------------------------------------
 
     def keep(self, path: Path) -> None:
-        """Write the state, whole or not at all, so that `resume` can go on from it."""
+        """Write the state, whole or not at all, so that `resume` can go on from it.
+
+        Raises
+        ------
+        Sam2Error
+            If it cannot be written.
+        """
         state = {
             "about": self._about(),
             "step": self.step,
@@ -222,8 +228,13 @@ class FineTuner:
             "optimizer": self._optimizer.state_dict(),
         }
         partial = path.with_name(f"{path.name}.part")
-        torch.save(state, partial)
-        partial.replace(path)
+        try:
+            torch.save(state, partial)
+            partial.replace(path)
+        except (OSError, RuntimeError) as error:  # torch has errors of its own
+            raise Sam2Error(
+                f"The training cannot be kept in {path}: {error}. Make room there."
+            ) from error
 
     def resume(self, path: Path) -> None:
         """Go on from a state that was kept.

@@ -150,8 +150,8 @@ def find_entry(name: str | Path) -> Entry:
     if not _looks_like_path(text):
         known = ", ".join((*REGISTRY, *own))
         raise WeightsError(
-            f"No model is called {text!r}. Choose one of {known}, or give the path of a "
-            " checkpoint, or owner/repo:file on the Hugging Face Hub."
+            f"No model is called {text!r}. Choose one of {known}, or give the path of "
+            "a checkpoint, or owner/repo:file on the Hugging Face Hub."
         )
     _check_suffix(text)
     return Entry(text, filename=text)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from threading import Event
 
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
+from qtpy.QtCore import QObject, QThreadPool, Signal  # type: ignore[attr-defined]  # qtpy's is an alias
 
 from napari_sam2.training.tuning import Job, Outcome, Progress
 from napari_sam2.widget.elsewhere import do_elsewhere
@@ -52,7 +52,7 @@ class TrainingRunner(QObject):
         """Train; a training that was stopped fails with `CancelledError`."""
         self._tell, self._done, self._failed = tell, done, failed
         self._stopped.clear()
-        do_elsewhere(partial(self._train, job, self._emit), self._on_returned, self._on_errored)
+        do_elsewhere(partial(self._work, job), self._on_returned, self._on_errored)
 
     def stop(self) -> None:
         """Stop after the present step; what was learnt so far is kept."""
@@ -62,6 +62,15 @@ class TrainingRunner(QObject):
         """Stop, and forget whom to call."""
         self.stop()
         self._tell = self._done = self._failed = None
+
+    def _work(self, job: Job) -> Outcome:
+        pool = QThreadPool.globalInstance()
+        assert pool is not None
+        pool.releaseThread()  # for answers: on a single core the pool has one thread
+        try:
+            return self._train(job, self._emit)
+        finally:
+            pool.reserveThread()
 
     def _emit(self, progress: Progress) -> None:
         if self._stopped.is_set():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_sam2.errors import PromptError
+from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.model import Sam2
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.training import finetune as module
@@ -276,6 +276,11 @@ def test_a_state_that_cannot_be_read_is_told(tuner: FineTuner, tmp_path: Path) -
     torch.save([1], tmp_path / "list.pt")
     with pytest.raises(PromptError, match="no kept training"):
         tuner.resume(tmp_path / "list.pt")
+
+
+def test_a_place_that_cannot_be_written_is_told(tuner: FineTuner, tmp_path: Path) -> None:
+    with pytest.raises(Sam2Error, match="cannot be kept in"):
+        tuner.keep(tmp_path / "no" / "state.pt")
 
 
 # The result

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QThreadPool
 
 from napari_sam2.errors import Sam2Error
 from napari_sam2.layers.kept_planes import kept_planes
@@ -19,6 +21,7 @@ from napari_sam2.training.tuning import Figures, Job, Outcome, Progress, Recipe
 from napari_sam2.weights import registry
 from napari_sam2.weights.registry import new_own_path
 from napari_sam2.widget import SegmentWidget
+from napari_sam2.widget.elsewhere import do_elsewhere
 from napari_sam2.widget.learning_curve import LearningCurve
 from napari_sam2.widget.runner import CancelledError
 from napari_sam2.widget.train_panel import TrainPanel
@@ -282,6 +285,29 @@ def test_the_runner_tells_on_the_gui_thread_and_stops(qtbot: QtBot) -> None:
     runner.start(job, told.append, told.append, told.append)
     qtbot.waitUntil(lambda: len(told) == 3)
     assert isinstance(told[2], CancelledError)
+
+
+def test_annotating_goes_on_where_there_is_one_thread(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = QThreadPool.globalInstance()
+    assert pool is not None
+    threads = pool.maxThreadCount()
+    answered = Event()
+
+    def train(_job: Job, _tell: Callable[[Progress], None]) -> Outcome:
+        assert answered.wait(20)
+        return BETTER
+
+    told: list[object] = []
+    pool.setMaxThreadCount(1)
+    try:
+        runner = TrainingRunner(train)
+        runner.start(Job((), "", "", "", Recipe()), told.append, told.append, told.append)
+        do_elsewhere(answered.set, lambda _: None, told.append)
+        qtbot.waitUntil(lambda: told == [BETTER])
+    finally:
+        pool.setMaxThreadCount(threads)
 
 
 def test_the_curve_can_be_drawn_with_anything_in_it(qtbot: QtBot) -> None:
