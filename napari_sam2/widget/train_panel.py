@@ -30,6 +30,7 @@ from napari_sam2.widget.look import BAR, leave_focus, quiet, small, wrapping_lab
 _TITLES = {"head": "Quick: how it draws", "full": "Thorough: how it sees, too"}
 _MODE_TIP = "Quick works without a graphics card; thorough takes many times as long there"
 _NAME_TIP = "Under this name the new model appears in the list of models"
+_RUNS = "Go on annotating meanwhile; answers take longer."
 _MOST_STEPS = 100_000
 
 
@@ -70,7 +71,7 @@ class TrainPanel(QWidget):
         self._curve = LearningCurve()
         self._figures = small(wrapping_label())
         self._is_allowed = self._can_go_on = self._runs = False
-        self._step = 0
+        self._step, self._offer = 0, ""
         self._lay_out()
         self._start.clicked.connect(self._on_start_clicked)
         self._go_on.clicked.connect(lambda: self.resume_requested.emit())
@@ -85,9 +86,9 @@ class TrainPanel(QWidget):
         self._is_allowed = count >= FEWEST_OBJECTS
         if self._is_allowed:
             text = f"Makes a copy of {base} learn your {count} kept objects. A fifth of them is "
-            self._hint.setText(f"{text}held out to see whether it helps.")
+            self._offer = f"{text}held out to see whether it helps."
         else:
-            self._hint.setText(
+            self._offer = (
                 f"Keep at least {FEWEST_OBJECTS} objects to train on, {count} so far. Twenty or "
                 "more are better."
             )
@@ -122,7 +123,7 @@ class TrainPanel(QWidget):
         if outcome is not None:
             before, after = outcome.before, outcome.after
             self._figures.setText(
-                f"On {outcome.held_out} objects held out (IoU): one click {before.click:.2f} → "
+                f"IoU on {outcome.held_out} held-out objects:\none click {before.click:.2f} → "
                 f"{after.click:.2f}, box {before.box:.2f} → {after.box:.2f}"
             )
             self._figures.show()
@@ -133,6 +134,7 @@ class TrainPanel(QWidget):
         self._name.setText(name)
 
     def _show_state(self) -> None:
+        self._hint.setText(_RUNS if self._runs else self._offer)
         for part in (self._bar, self._stage, self._stop):
             part.setVisible(self._runs)
         for field in (self._name, self._mode, self._steps):

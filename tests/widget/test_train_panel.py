@@ -168,6 +168,7 @@ def test_a_training_is_asked_for_and_shown(widget: SegmentWidget, trainer: HeldT
     assert job.recipe == Recipe("full", 50)
     assert len(job.planes) == 2
     assert "Go on annotating: answers take longer" in said(widget)
+    assert panel._hint.text().startswith("Go on annotating")
     assert panel._start.isHidden()
     assert not panel._stop.isHidden()
     trainer.tell(Progress("looking", 3, 48))
