@@ -44,8 +44,8 @@ def draw_lesson(
     if rng.random() < _AS_SEEN:
         pixels, labels = _as_seen(picture, rng, canvas)
     else:
-        pixels, labels = random_window(picture, rng, canvas, canvas)
-        pixels = (pixels - _MEAN) / _STD
+        pixels, planes = random_window(picture, rng, canvas, canvas)
+        pixels, labels = (pixels - _MEAN) / _STD, planes[0]  # no parts, no groups
     turns, flip = int(rng.integers(4)), rng.random() < 0.5
     pixels, labels = (part.rot90(turns, (-2, -1)) for part in (pixels, labels))
     return (pixels.flip(-1), labels.flip(-1)) if flip else (pixels, labels)

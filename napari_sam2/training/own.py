@@ -52,8 +52,7 @@ def train_own(job: Job, tell: Callable[[Progress], None]) -> Outcome:
 
 def _as_picture(plane: LabelledPlane) -> Picture:
     """Read a plane as the model sees it."""
-    whole = plane.image
-    pixels = [as_plane(array) for array in whole.read(whole.whole, 1.0)]
-    channels = [(part * 255).round().astype(np.uint8) for part in compose(pixels, whole.view)]
+    pixels = [as_plane(array) for array in plane.image.read(plane.region, 1.0)]
+    channels = [(part * 255).round().astype(np.uint8) for part in compose(pixels, plane.image.view)]
     image = np.stack(channels if len(channels) == 3 else channels * 3, axis=-1)
     return Picture(plane.name, _KIND, image, plane.labels.astype(np.int32))

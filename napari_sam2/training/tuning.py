@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.session.masks import Box
 from napari_sam2.session.plane_image import PlaneImage
 
 Mode = Literal["head", "full"]
@@ -99,19 +100,22 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class LabelledPlane:
-    """One plane with its objects, of which the pixels are read later.
+    """One plane, or a part of it, with its objects, of which the pixels are read later.
 
     Attributes
     ----------
     name : str
         Unlike that of any other plane.
     image : PlaneImage
+    region : (y0, x0, y1, x1)
+        Which part of it.
     labels : integer, shape (H, W)
-        0 where nothing is known, one integer per object.
+        Of that part; 0 where nothing is known, one integer per object.
     """
 
     name: str
     image: PlaneImage
+    region: Box
     labels: NDArray[np.integer]
 
 

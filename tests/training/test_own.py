@@ -34,7 +34,7 @@ def job_of(base: str) -> Job:
     picture = scene()
     grey = picture.image[..., 0].astype(np.float32)
     image = PlaneImage.of("cells", grey, View.of_limits((40, 200)))
-    plane = LabelledPlane("cells", image, picture.labels)
+    plane = LabelledPlane("cells", image, image.whole, picture.labels)
     return Job((plane,), base, "cpu", "mine", Recipe("head", 2))
 
 

@@ -126,6 +126,27 @@ def test_kept_objects_of_all_planes_are_learnt_from(
     assert planes[0].labels.any(), "they are copies"
 
 
+def test_of_large_planes_only_parts_are_read(
+    widget: SegmentWidget, viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"_MOST_PIXELS": 100, "_SQUARE": 20, "_MARGIN": 3}.items():
+        monkeypatch.setattr(f"napari_sam2.layers.kept_planes.{name}", value)
+    planes = kept_planes(viewer)
+    assert [plane.region for plane in planes] == [
+        (0, 0, 23, 23),
+        (0, 17, 23, 43),
+        (0, 37, 23, 60),
+        (0, 0, 23, 23),
+    ]
+    assert [np.unique(p.labels).tolist() for p in planes] == [
+        [0, 1, 2],
+        [0, 3, 4],
+        [0, 5, 6],
+        [0, 7, 8],
+    ]
+    assert all(p.labels.shape == (23, p.region[3] - p.region[1]) for p in planes)
+
+
 def test_what_is_no_object_is_not_learnt_from(widget: SegmentWidget, viewer: ViewerModel) -> None:
     objects = next(layer for layer in viewer.layers if layer.name.endswith("objects"))
     objects.data_setitem((np.array([0, 0]), np.array([30, 31]), np.array([30, 30])), 99)
