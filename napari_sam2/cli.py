@@ -36,6 +36,7 @@ from napari_sam2.cli_output import (
     versions,
 )
 from napari_sam2.cli_propagate import propagate
+from napari_sam2.cli_train import train
 from napari_sam2.errors import PromptError
 from napari_sam2.image_files import check_writable, read_plane, read_stack, write_image
 from napari_sam2.session.arguments import as_field_of_view, as_prompts
@@ -200,7 +201,7 @@ def info(as_json: JsonOption = False) -> None:
     from napari_sam2.session.cache_folder import CacheFolder, default_folder
     from napari_sam2.session.device import choose_device, describe_device
     from napari_sam2.weights.hub import available
-    from napari_sam2.weights.registry import REGISTRY
+    from napari_sam2.weights.registry import REGISTRY, own_models
 
     here, cache = available(), CacheFolder(default_folder())
     facts: dict[str, Any] = {
@@ -211,10 +212,11 @@ def info(as_json: JsonOption = False) -> None:
                 "name": entry.name,
                 "parameters": entry.parameters,
                 "licence": entry.licence,
-                "source": entry.repo or "comes with napari-sam2",
+                "source": entry.repo
+                or ("comes with napari-sam2" if entry.bundled else "trained on this computer"),
                 "path": str(here[entry.name]) if entry.name in here else None,
             }
-            for entry in REGISTRY.values()
+            for entry in (*REGISTRY.values(), *own_models().values())
         ],
         "embeddings": {"path": str(cache.path), "bytes": cache.nbytes},
     }
@@ -246,6 +248,7 @@ def clear_cache() -> None:
 
 app.command()(evaluate)
 app.command()(propagate)
+app.command()(train)
 
 
 def _check_outputs(image: Path, output: Path | None, overlay: Path | None) -> None:

@@ -69,6 +69,13 @@ def open_document(layers: OurLayers, axes: Axes) -> Document:
     return kept.document
 
 
+def known_document(objects: Labels) -> Document | None:
+    """Give the document of a layer of objects, if it was ever opened."""
+    kept = objects.metadata.get(_KEY)
+    is_its_own = isinstance(kept, _Keepsake) and kept.pixels.layer == objects
+    return kept.document if is_its_own else None
+
+
 def _leave_to(kept: _Keepsake, mask: Labels) -> None:
     """Let nobody but this document draw into the layer of the mask, and into no other layer."""
     pointer = mask.metadata.get(_KEY)

@@ -57,6 +57,27 @@ def collect(folder: Path, split: str) -> dict[str, list[Picture]]:
     return collected
 
 
+def read_pair(image_path: Path, label_path: Path, name: str, kind: str) -> Iterator[Picture]:
+    """Read a picture and its labels, each plane as one picture; of several, the name tells which.
+
+    Raises
+    ------
+    PromptError
+        If a file cannot be read, or the labels do not fit.
+    """
+    images, labels = read_planes(image_path), read_planes(label_path)
+    if labels.ndim != 3 or labels.shape != images.shape[:3]:
+        raise PromptError(
+            f"{label_path.name} must be grey and as large as {image_path.name}, "
+            f"{images.shape[:3]}, got shape {labels.shape}. Save one integer per object, 0 for the "
+            "background."
+        )
+    colours = _as_colours(images)
+    for index, (image, plane) in enumerate(zip(colours, labels, strict=True)):
+        place = name if len(labels) == 1 else f"{name}[{index}]"
+        yield Picture(place, kind, image, plane.astype(np.int32))
+
+
 def _folders(folder: Path) -> Iterator[Path]:
     yield folder
     if folder.is_dir():
@@ -94,17 +115,7 @@ def _read_pair(folder: Path, name: str, kind: str) -> Iterator[Picture]:
             f"{folder / name} must be a pair of files, {name}_image and {name}_label, ending with "
             f"{', '.join(_SUFFIXES)}. One of them is missing."
         )
-    images, labels = read_planes(image_path), read_planes(label_path)
-    if labels.ndim != 3 or labels.shape != images.shape[:3]:
-        raise PromptError(
-            f"{label_path.name} must be grey and as large as {image_path.name}, "
-            f"{images.shape[:3]}, got shape {labels.shape}. Save one integer per object, 0 for the "
-            "background."
-        )
-    colours = _as_colours(images)
-    for index, (image, plane) in enumerate(zip(colours, labels, strict=True)):
-        place = f"{folder.name}/{name}" if len(labels) == 1 else f"{folder.name}/{name}[{index}]"
-        yield Picture(place, kind, image, plane.astype(np.int32))
+    yield from read_pair(image_path, label_path, f"{folder.name}/{name}", kind)
 
 
 def _as_colours(images: NDArray[np.generic]) -> NDArray[np.uint8]:

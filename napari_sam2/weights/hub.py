@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam2.errors import WeightsError
 from napari_sam2.weights.integrity import is_intact
-from napari_sam2.weights.registry import REGISTRY, Entry
+from napari_sam2.weights.registry import REGISTRY, Entry, own_models
 
 if TYPE_CHECKING:
     from napari_sam2.weights.transport import RemoteFile
@@ -64,8 +64,8 @@ def cached_path(entry: Entry) -> Path | None:
 
 
 def available() -> dict[str, Path]:
-    """Give the registered models that are on this computer, without using the network."""
-    paths = {name: cached_path(entry) for name, entry in REGISTRY.items()}
+    """Give the models that are on this computer, the user's too, without using the network."""
+    paths = {name: cached_path(entry) for name, entry in {**own_models(), **REGISTRY}.items()}
     return {name: path for name, path in paths.items() if path is not None}
 
 

@@ -6,10 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from napari_sam2.errors import WeightsError
 
 SUFFIXES = (".pt", ".pth", ".safetensors")
 BUNDLED = Path(__file__).parent / "bundled"
+_OWN_SUFFIX = ".safetensors"
+_NAME = re.compile(r"\w[\w.-]{0,60}")
 _REPO_AND_FILE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[^:\\]+)")
 
 
@@ -90,8 +94,42 @@ REGISTRY: dict[str, Entry] = {
 }
 
 
+def own_folder() -> Path:
+    """Give the user's folder for models that were trained on this computer."""
+    return user_data_path("napari-sam2", appauthor=False) / "models"
+
+
+def own_models() -> dict[str, Entry]:
+    """List the models in `own_folder()`, by their files' names."""
+    files = sorted(own_folder().glob(f"*{_OWN_SUFFIX}"))
+    return {f.stem: Entry(f.stem, str(f)) for f in files if f.stem not in REGISTRY}
+
+
+def new_own_path(name: str) -> Path:
+    """Give the file for a new model of the user's.
+
+    Raises
+    ------
+    WeightsError
+        If the name is taken, or is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise WeightsError(
+            f"A model's name must be letters, digits, '-', '_' and '.', got {name!r}. Type another."
+        )
+    path = own_folder() / f"{name}{_OWN_SUFFIX}"
+    if name in REGISTRY or path.exists():
+        raise WeightsError(f"There is a model {name!r} already. Choose another name.")
+    return path
+
+
+def state_path(path: Path) -> Path:
+    """Give where the training of a model is kept while it is stopped."""
+    return path.with_name(f"{path.stem}.training.pt")
+
+
 def find_entry(name: str | Path) -> Entry:
-    """Understand what was typed: a registered name, a path, or "owner/repo:file".
+    """Understand what was typed: a name, of the user's models too, a path, or "owner/repo:file".
 
     Raises
     ------
@@ -101,15 +139,19 @@ def find_entry(name: str | Path) -> Entry:
     text = str(name)
     if text in REGISTRY:
         return REGISTRY[text]
+    own = own_models()
+    if text in own:
+        return own[text]
     repo_and_file = _REPO_AND_FILE.fullmatch(text)
     if repo_and_file and not Path(text).exists():
         _check_suffix(repo_and_file["file"])
         _check_stays_inside(repo_and_file["file"])
         return Entry(text, filename=repo_and_file["file"], repo=repo_and_file["repo"])
     if not _looks_like_path(text):
+        known = ", ".join((*REGISTRY, *own))
         raise WeightsError(
-            f"No model is called {text!r}. Choose one of {', '.join(REGISTRY)}, or give the path "
-            "of a checkpoint, or owner/repo:file on the Hugging Face Hub."
+            f"No model is called {text!r}. Choose one of {known}, or give the path of "
+            "a checkpoint, or owner/repo:file on the Hugging Face Hub."
         )
     _check_suffix(text)
     return Entry(text, filename=text)

@@ -36,6 +36,8 @@ from napari_sam2.widget.runner import Jobs, LazyPredict, ThreadRunner, ignore
 from napari_sam2.widget.safety import Safety
 from napari_sam2.widget.settings import load_settings
 from napari_sam2.widget.speech import Speech
+from napari_sam2.widget.train_link import TrainLink
+from napari_sam2.widget.training_runner import TrainingRunner
 from napari_sam2.widget.view_link import ViewLink
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class SegmentWidget(QWidget):
         What starts that thread.
     recovery : Recovery, optional
         Where work is kept safe against a crash.
+    trainer : TrainingRunner, optional
+        What trains in the background.
 
     Attributes
     ----------
@@ -76,6 +80,7 @@ class SegmentWidget(QWidget):
         predict: LazyPredict | None = None,
         runner: ThreadRunner | None = None,
         recovery: Recovery | None = None,
+        trainer: TrainingRunner | None = None,
     ) -> None:
         super().__init__()
         self._viewer = viewer
@@ -127,6 +132,15 @@ class SegmentWidget(QWidget):
             self._source,
             self.controller,
             lambda *asked: self.dialogs.ask_where_to_save(*asked),
+            self._speech.say_note,
+            self._speech.complain,
+        )
+        self._training = TrainLink(
+            viewer,
+            self.panel.train,
+            self.panel.model,
+            self.controller,
+            TrainingRunner() if trainer is None else trainer,
             self._speech.say_note,
             self._speech.complain,
         )
@@ -216,6 +230,7 @@ class SegmentWidget(QWidget):
         closing.callback(self._runner.close)
         closing.callback(self._cache.close)
         closing.callback(self._propagation.close)
+        closing.callback(self._training.close)
         # A window that is closed deletes its docks without a word; only this still comes.
         self.destroyed.connect(lambda *_: closing.close())
         return closing

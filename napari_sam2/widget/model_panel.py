@@ -5,7 +5,7 @@ from __future__ import annotations
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_sam2.weights.registry import REGISTRY, Entry
+from napari_sam2.weights.registry import REGISTRY, Entry, own_models
 from napari_sam2.widget.look import quiet, wrapping_label
 
 _BYTES_PER_PARAMETER = 4  # the official checkpoints are float32
@@ -24,9 +24,8 @@ class ModelPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._names = sorted(REGISTRY, key=lambda name: not REGISTRY[name].bundled)
+        self._entries: dict[str, Entry] = {}
         self._choice = QComboBox()
-        self._choice.addItems([_title(REGISTRY[name]) for name in self._names])
         self._choice.setToolTip("Larger models see more, and take longer.")
         self._hint = quiet(wrapping_label())
         self._choice.activated.connect(self._on_activated)
@@ -36,17 +35,27 @@ class ModelPanel(QWidget):
         layout.setSpacing(2)
         layout.addWidget(self._choice)
         layout.addWidget(self._hint)
-        self._show_hint()
+        self.list_models()
 
     @property
     def entry(self) -> Entry:
         """The chosen model."""
-        return REGISTRY[self._names[self._choice.currentIndex()]]
+        return list(self._entries.values())[self._choice.currentIndex()]
+
+    def list_models(self) -> None:
+        """List what there is now, the user's own models behind what comes with us; no signal."""
+        before = self.entry.name if self._entries else ""
+        bundled = {name: entry for name, entry in REGISTRY.items() if entry.bundled}
+        self._entries = {**bundled, **own_models(), **REGISTRY}
+        self._choice.clear()
+        self._choice.addItems([_title(entry) for entry in self._entries.values()])
+        self.show_model(before)
+        self._show_hint()
 
     def show_model(self, name: str) -> None:
         """Show a model, without a signal; one that is not in the list is passed over."""
-        if name in self._names:
-            self._choice.setCurrentIndex(self._names.index(name))
+        if name in self._entries:
+            self._choice.setCurrentIndex(list(self._entries).index(name))
             self._show_hint()
 
     def _show_hint(self) -> None:
@@ -62,6 +71,8 @@ class ModelPanel(QWidget):
 def _title(entry: Entry) -> str:
     if entry.bundled:
         return f"{entry.name} (included)"
+    if entry.repo is None:
+        return f"{entry.name} (yours)"
     return f"{entry.name} ({_version(entry)})"
 
 
@@ -70,7 +81,7 @@ def _version(entry: Entry) -> str:
 
 
 def _hint(entry: Entry) -> str:
-    if entry.bundled:
+    if entry.repo is None:
         return ""
     megabytes = (entry.parameters or 0) * _BYTES_PER_PARAMETER / 1e6
     return f"Downloads {megabytes:.0f} MB the first time, from {entry.repo} ({entry.licence})."

@@ -25,6 +25,7 @@ from napari_sam2.widget.propagation_panel import PropagationPanel
 from napari_sam2.widget.recovery_banner import RecoveryBanner
 from napari_sam2.widget.settings import Settings
 from napari_sam2.widget.status_line import StatusLine
+from napari_sam2.widget.train_panel import TrainPanel
 from napari_sam2.widget.view_panel import ViewPanel
 
 
@@ -41,7 +42,7 @@ class Panel(QScrollArea):
     Attributes
     ----------
     images, model, device, banner, annotate, prompts, heading, candidates, object, status,
-    propagation, table, classes, view, options, files, cache, keys
+    propagation, table, classes, view, options, files, cache, train, keys
         The parts.
     groups : dict of str to FoldingGroup
         By the names that `Settings.folded` has.
@@ -61,6 +62,7 @@ class Panel(QScrollArea):
         self.table, self.classes = ObjectTable(), ClassEditor()
         self.view, self.options = ViewPanel(), OptionsPanel()
         self.cache, self.keys = CachePanel(), KeysTable()
+        self.train = TrainPanel()
         self.files = FilesPanel({name: entry.title for name, entry in FORMATS.items()})
         contents: dict[str, tuple[str, QWidget]] = {
             "propagate": ("Propagate", self.propagation),
@@ -70,6 +72,7 @@ class Panel(QScrollArea):
             "options": ("Options", self.options),
             "files": ("Files", self.files),
             "cache": ("Ready in advance", self.cache),
+            "train": ("Train on my objects", self.train),
             "keys": ("Keys", self.keys),
         }
         self.groups = {

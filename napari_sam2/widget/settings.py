@@ -85,7 +85,7 @@ class Settings:
     cache_half: bool = False
     cache_gigabytes: int = 4
     embed_neighbours: bool = True
-    folded: tuple[str, ...] = ("cache", "classes", "files", "keys", "options", "view")
+    folded: tuple[str, ...] = ("cache", "classes", "files", "keys", "options", "train", "view")
     keys: Mapping[str, str] = field(default_factory=dict)
     export_folder: str = ""
     labels_folder: str = ""

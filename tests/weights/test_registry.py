@@ -8,7 +8,14 @@ import pytest
 
 from napari_sam2.errors import WeightsError
 from napari_sam2.model import CONFIGS
-from napari_sam2.weights.registry import BUNDLED, REGISTRY, find_entry
+from napari_sam2.weights import registry
+from napari_sam2.weights.registry import (
+    BUNDLED,
+    REGISTRY,
+    find_entry,
+    new_own_path,
+    own_models,
+)
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -96,3 +103,29 @@ def _product(shape: tuple[int, ...]) -> int:
     for side in shape:
         product *= side
     return product
+
+
+def test_a_users_own_models_are_known_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "own_folder", lambda: tmp_path / "models")
+    assert own_models() == {}
+    (tmp_path / "models").mkdir()
+    path = new_own_path("my cells".replace(" ", "-"))
+    path.write_bytes(b"")
+    (tmp_path / "models" / "my-cells.training.pt").write_bytes(b"")
+    (tmp_path / "models" / "micro.safetensors").write_bytes(b"")
+    assert list(own_models()) == ["my-cells"], "ours are not hidden by a file of that name"
+    assert find_entry("my-cells").local_path == path
+    assert find_entry("micro").bundled
+    with pytest.raises(WeightsError, match=r"micro, tiny, .*, my-cells, or give the path"):
+        find_entry("nonsense")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", ".hidden", "micro", "x" * 80])
+def test_a_name_for_a_model_is_checked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "own_folder", lambda: tmp_path)
+    with pytest.raises(WeightsError, match="name"):
+        new_own_path(name)
