@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.preprocess import MEAN, STD, normalised
-from napari_sam2.session.regions import Surroundings
+from napari_sam2.session.region_grid import RegionGrid
 from napari_sam2.training.data import Picture, random_window
 
 _AS_SEEN = 0.75  # share of windows that show what the plugin would, in its colours
@@ -68,7 +68,7 @@ def _region(picture: Picture, rng: np.random.Generator, canvas: int) -> tuple[sl
     if rng.random() < _WHOLE:
         side = max(picture.labels.shape)
     height, width = picture.labels.shape
-    at = Surroundings((height, width), canvas, (1.0,))
+    at = RegionGrid((height, width), canvas, (1.0,))
     y0, x0, y1, x1 = at.around((y0, x0, y1, x1), side)
     return slice(y0, y1), slice(x0, x1)
 
