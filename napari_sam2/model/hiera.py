@@ -80,7 +80,10 @@ class Hiera(nn.Module):
 
     def position_embedding(self, height: int, width: int) -> Tensor:
         """Give the position embedding of a token grid, (1, H, W, C); H, W are multiples of 8."""
-        background = F.interpolate(self.pos_embed, size=(height, width), mode="bicubic")
+        # Apple's graphics have no bicubic interpolation before torch 2.6 (pytorch#136123).
+        source = self.pos_embed.cpu() if self.pos_embed.device.type == "mps" else self.pos_embed
+        background = F.interpolate(source, size=(height, width), mode="bicubic")
+        background = background.to(self.pos_embed.device)
         tiles = (1, 1, height // _WINDOW_GRID, width // _WINDOW_GRID)
         return (background + self.pos_embed_window.tile(tiles)).permute(0, 2, 3, 1)
 
