@@ -73,6 +73,8 @@ def measure(case: str, model: str) -> Steps:
     step("annotate", desk.annotate)
     for plane in range(PLANES if case == "stack" else 1):
         at = (HUGE * 0.7, HUGE * 0.6) if case == "huge" else (SIDE * 0.7, SIDE * 0.6)
+        if case == "huge":  # the whole of it on screen, nuclei could not be seen
+            viewer.scene.camera.center, viewer.scene.camera.zoom = (0, *at), 1
         if case == "stack":
             desk.go_to(plane)
             at = (plane, *at)
