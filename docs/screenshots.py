@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QBuffer
+from scipy import ndimage
 
 from napari_sam2._sample_data import LayerData, fluorescence
 from napari_sam2.session.objects import (
@@ -118,6 +119,18 @@ IN_THE_FIELD = (
     points((618, 1223)),
     points((757, 1030)),
 )
+# Boxes around whole nuclei; the last one is still at work in the picture.
+IN_STACK = (
+    box(105, 287, 162, 333),
+    box(129, 483, 179, 547),
+    box(215, 568, 257, 629),
+    box(224, 208, 285, 264),
+    box(252, 340, 315, 387),
+    box(377, 297, 427, 345),
+    box(248, 478, 316, 531),
+    box(252, 444, 313, 481),
+    box(396, 442, 462, 518),
+)
 # Ways to ask, and where to look.
 KINDS = (
     (points((54, 367)), (54, 367)),
@@ -147,6 +160,10 @@ def main() -> None:
             dark.keep()
             dark.mark(job)
         show_canvas(dark, "region", center=(760, 1000), zoom=0.62)
+    with stage("dark") as dark:
+        show_model_input(dark, "model-input")
+    with stage("dark", turned_stack()) as dark:
+        show_turned_stack(dark, "turned-stack")
 
 
 @contextmanager
@@ -229,6 +246,59 @@ def close_up(stage: Stage, prompts: PlacedPrompts, center: Yx) -> Image.Image:
     canvas = Image.fromarray(stage.viewer.screenshot(flash=False))
     left, top = (canvas.width - TILE) // 2, (canvas.height - TILE) // 2
     return canvas.crop((left, top, left + TILE, top + TILE))
+
+
+def show_model_input(stage: Stage, name: str) -> None:
+    """Take a picture of what the model sees, over the part of the image that it sees."""
+    panel, image = stage.widget.panel, stage.viewer.layers[0]
+    image.colormap = "bop blue"
+    stage.look_at((283, 362), zoom=3.0)
+    stage.mark(points((283, 362)))
+    panel.groups["view"].folded = False
+    panel.groups["objects"].folded = True
+    panel.view.show_input(True)
+    panel.view.input_toggled.emit(True)
+    stage.wait(lambda: any("model input" in layer.name for layer in stage.viewer.layers))
+    show_viewer(stage, name, center=(283, 362), zoom=2.2)
+
+
+def turned_stack() -> LayerData:
+    """Give a stack of the sample in and out of focus, its pixels no squares, turned."""
+    image, look, _ = fluorescence()[0]
+    sharp = image.astype(np.float32)
+    planes = [
+        ndimage.gaussian_filter(sharp, 1.2 * abs(z)) * 0.85 ** abs(z) for z in (-2, -1, 0, 1, 2)
+    ]
+    placing = {
+        "name": "turned stack",
+        "scale": (2.0, 0.45, 0.3),
+        "rotate": 25,
+        "units": "um",
+        "axis_labels": ("z", "y", "x"),
+        "contrast_limits": look["contrast_limits"],
+    }
+    return np.stack(planes).astype(np.uint16), placing, "image"
+
+
+def show_turned_stack(stage: Stage, name: str) -> None:
+    """Take a picture of masks on a stack that is turned, and whose pixels are no squares."""
+    image = stage.viewer.layers[0]
+    stage.viewer.dims.set_current_step(0, 2)
+    for job in IN_STACK:
+        stage.keep()
+        stage.mark(on_plane(job, 2))
+    _, y, x = image.data_to_world((2, 280, 440))
+    show_viewer(stage, name, center=(y, x), zoom=4.8)
+
+
+def on_plane(job: PlacedPrompts, z: int) -> PlacedPrompts:
+    """Give the same prompts on a plane of a stack."""
+    placed = [replace(point, position=(z, *point.position)) for point in job.points]
+    shapes = [
+        replace(shape, vertices=tuple((z, *vertex) for vertex in shape.vertices))
+        for shape in job.shapes
+    ]
+    return PlacedPrompts(tuple(placed), tuple(shapes))
 
 
 def save(name: str, picture: Image.Image) -> None:

@@ -11,10 +11,10 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -30,7 +30,7 @@ _NORMALISATIONS: dict[Normalisation, str] = {
     "min-max": "darkest to brightest",
     "full": "full range of the type",
 }
-_COLORS = {"R": "red", "G": "green", "B": "blue"}
+_COLORS = ("Red", "Green", "Blue")
 _MANY = 65_535  # channels, at most, that a field takes
 _ROWS = 4  # of layers that are seen at once
 _CHANNELS_TIP = (
@@ -75,10 +75,12 @@ class ViewPanel(QWidget):
         self._neighbours: list[Image] = []
         self._choice = ALONE
         self._channels = _choice_box(_CHANNELS_TIP)
-        self._colors = [_channel_box(name) for name in _COLORS.values()]
-        self._color_row = _row(self._colors)
+        self._colors = [_channel_box(name) for name in _COLORS]
+        self._color_rows = _rows(self._colors)
         self._layers = leave_focus(QListWidget())
         self._layers.setToolTip(_LAYERS_TIP)
+        self._layers.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._layers.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._normalisation = _choice_box(_BRIGHTNESS_TIP)
         self._normalisation.addItems(list(_NORMALISATIONS.values()))
         self._input = leave_focus(QCheckBox("Show model input"))
@@ -144,7 +146,7 @@ class ViewPanel(QWidget):
             label.setToolTip(widget.toolTip())
             grid.addWidget(label, 2 * row, 0)
             grid.addWidget(widget, 2 * row, 1)
-        for part in (self._color_row, self._layers):  # one of them, or none
+        for part in (self._color_rows, self._layers):  # one of them, or none
             grid.addWidget(part, 1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -165,7 +167,7 @@ class ViewPanel(QWidget):
     def _show_kind(self) -> None:
         choice = self._choice
         is_along = choice.axis in self._axes
-        self._color_row.setVisible(is_along)
+        self._color_rows.setVisible(is_along)
         self._layers.setVisible(bool(choice.others))
         if choice.axis is not None and is_along:
             at = self._axes.index(choice.axis)
@@ -189,6 +191,7 @@ class ViewPanel(QWidget):
             self._layers.clear()
             for layer in self._neighbours:
                 item = QListWidgetItem(layer.name)
+                item.setToolTip(layer.name)
                 is_in = Qt.CheckState.Checked if layer in chosen else Qt.CheckState.Unchecked
                 item.setCheckState(is_in)
                 self._layers.addItem(item)
@@ -249,16 +252,17 @@ def _channel_box(color: str) -> CalmSpinBox:
     box = CalmSpinBox()
     box.setRange(-1, 0)
     box.setSpecialValueText("none")
-    box.setToolTip(f"Which channel the model sees {color}. A single one is shown grey")
+    box.setToolTip(f"The channel that the model sees {color.lower()}. A single one is shown grey")
     return box
 
 
-def _row(boxes: Sequence[CalmSpinBox]) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(3)
-    for letter, box in zip(_COLORS, boxes, strict=True):
-        layout.addWidget(small(QLabel(letter)))
-        layout.addWidget(box, stretch=1)
-    return row
+def _rows(boxes: Sequence[CalmSpinBox]) -> QWidget:
+    rows = QWidget()
+    grid = QGridLayout(rows)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setSpacing(3)
+    grid.setColumnStretch(1, 1)
+    for row, (name, box) in enumerate(zip(_COLORS, boxes, strict=True)):
+        grid.addWidget(small(QLabel(name)), row, 0)
+        grid.addWidget(box, row, 1)
+    return rows

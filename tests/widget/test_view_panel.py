@@ -76,6 +76,13 @@ def test_an_axis_begins_with_its_first_three(panel: ViewPanel, heard: Mock) -> N
     assert [box.maximum() for box in boxes(panel)] == [3, 3, 3]
 
 
+@pytest.mark.parametrize("choice", [ChannelChoice(0, (0, 1, 2)), ChannelChoice(others=(FIRST,))])
+def test_it_fits_a_narrow_dock_with_all_its_parts(panel: ViewPanel, choice: ChannelChoice) -> None:
+    long = Image(np.zeros((8, 9)), name="a very long name of a layer that goes on and on")
+    panel.show_choice(CZYX, (0, 1), [FIRST, long], choice)
+    assert panel.minimumSizeHint().width() <= 280
+
+
 def test_two_channels_leave_blue_out(panel: ViewPanel, heard: Mock) -> None:
     panel.show_choice(UNNAMED, (0,), [], ALONE)
     choose(panel, "along axis 0 (2)")
