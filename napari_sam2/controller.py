@@ -222,10 +222,18 @@ class Controller:
         return self._reader.about(plane, image, Prompts(), self._how).request
 
     def look_ahead(self) -> None:
-        """Embed what is on screen now, unless something is marked there."""
-        work = self._reader.work_on(self._reader.plane)
-        if self._reader.plane is not None and (work is None or work.answer is None):
-            self.refresh()
+        """Embed what is on screen now, unless something is marked there; quietly."""
+        plane = self._reader.plane
+        if plane is None:
+            return
+        image, work = self._source.read_plane(plane), self._reader.work_on(plane)
+        prompts, _ = self._reader.read_prompts(plane, image.shape, self._how)
+        if prompts or (work is not None and work.answer is not None):
+            return
+        self._look(plane, prompts)
+        question = self._reader.about(plane, image, prompts, self._how)
+        if not self._sight.is_ready(question.request):
+            self._asker.ask(question)
 
     def use_model(self, model: str) -> None:
         """Take another model; it is asked about the prompts on screen as well."""
@@ -441,8 +449,9 @@ class Controller:
                 return self._reader.about(plane, pixels, Prompts(), how)
         return None
 
-    def _mark_of(self, pixels: PlaneImage) -> Hashable:
-        return pixels, self.model, self.device
+    def _mark_of(self, image: PlaneImage) -> Hashable:
+        """Name what is embedded, without what reads it: pixels must not be kept alive."""
+        return image.key, image.shape, image.view, self.model, self.device
 
     # Below: answers -------------------------------------------------------------------------------
 

@@ -809,8 +809,10 @@ def test_what_is_on_screen_goes_with_the_question(desk: Desk) -> None:
 
 def test_zooming_in_embeds_what_is_on_screen_ahead(desk: Desk) -> None:
     desk.runner.finish_all()
+    noted = desk.noted.call_count
     look(desk, 20, 30, height=10)
     desk.runner.finish_all()
+    assert desk.noted.call_count == noted  # what the panel says is not about the camera
     assert desk.runner.started == 2
     assert desk.predict.asked[-1].prompts == Prompts()
     assert desk.predict.asked[-1].field.box == (15, 25, 26, 36)
@@ -831,6 +833,16 @@ def test_the_camera_asks_nothing_while_a_mask_is_there(desk: Desk) -> None:
     desk.controller.refresh()
     assert not desk.runner.busy
     assert desk.runner.started == runs
+
+
+def test_the_camera_does_not_try_again_what_has_failed(desk: Desk) -> None:
+    desk.runner.finish_all()
+    desk.predict.error = WeightsError("The disk is full.")
+    desk.click(20, 30)
+    desk.runner.finish_all()
+    look(desk, 10, 10, height=4)
+    assert not desk.runner.busy
+    desk.failed.assert_called_once()
 
 
 def test_the_camera_asks_nothing_while_a_mask_is_made(desk: Desk) -> None:

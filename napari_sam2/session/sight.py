@@ -124,7 +124,8 @@ class Sight:
 
 
 def _source_of(request: Request) -> Hashable:
-    return request.image, request.model, request.device
+    image = request.image  # whose pixels must not be kept alive
+    return image.key, image.shape, image.view, request.model, request.device
 
 
 def _region_of(prediction: Prediction) -> Box:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -180,3 +182,19 @@ def test_what_is_on_screen_is_ready_once_it_was_looked_at() -> None:
     sight.take_in(answer(None, has_mask=False))
     look(sight, (2000, 2000, 3000, 3600), Prompts())
     assert sight.is_ready(request())
+
+
+def test_pixels_are_not_kept_alive() -> None:
+    """Memory was not released when an image was closed (OCTRON 24)."""
+
+    class Read:
+        def __call__(self, *_: Any) -> tuple[()]:
+            return ()
+
+    sight, read = Sight(), Read()
+    asked = Request(PlaneImage("a", SHAPE, read))
+    sight.take_in(Prediction(asked, (), np.zeros(0), np.zeros((0, 4, 4)), 0.0))
+    gone = weakref.ref(read)
+    del asked, read
+    gc.collect()
+    assert gone() is None
