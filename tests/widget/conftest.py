@@ -37,6 +37,14 @@ def recovery_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file for settings, or one test would begin with what another has chosen."""
+    path = tmp_path / "settings" / "settings.json"
+    monkeypatch.setattr("napari_sam2.widget.settings.settings_path", lambda: path)
+    return path
+
+
 @pytest.fixture
 def viewer() -> ViewerModel:
     return ViewerModel()
