@@ -459,7 +459,9 @@ class Controller:
         request = prediction.request
         if Plane(request.axes, request.plane) != self._reader.plane:
             return  # of a plane that nobody looks at
-        self._sight.take_in(prediction)
+        if prediction.note:  # another device has looked, and is asked from now on
+            request = replace(request, device=prediction.device)
+        self._sight.take_in(replace(prediction, request=request))
         is_ahead = not request.prompts
         if is_ahead and self.live and self._asker.awaits_mask:
             self._sight.look_anew()  # the click that waits may use what was embedded

@@ -90,9 +90,9 @@ def test_json_tells_which_region_was_looked_at(
     """By default the part where the object is: in a large picture a small one drowns."""
     told = json.loads(segment("--box", "20,30,28,38", "--json", *option).stdout)
     if region is None:
-        region = told["region"]
-        assert max(region[2] - region[0], region[3] - region[1]) < 90
+        region = told["region"]  # which one depends on what a model with random weights finds
         assert region[0] <= 20 < 28 <= region[2]
+        assert region[1] <= 30 < 38 <= region[3]
     assert told["region"] == region
 
 
