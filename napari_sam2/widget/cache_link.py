@@ -64,7 +64,7 @@ class CacheLink:
     def show_use(self) -> None:
         """Count what is kept, on a worker thread."""
         folder = CacheFolder(self._preferences.settings.cache.path)
-        show = partial(self._panel.show_use, str(folder.path))
+        show = partial(self._panel.show_use, str(folder.path), trouble=self._predict.trouble)
         self._jobs.start(lambda: folder.nbytes, show, ignore)
 
     def _follow(self, *_: object) -> None:
@@ -79,6 +79,7 @@ class CacheLink:
         trouble = self._predict.trouble
         if trouble != self._told:
             self._told = trouble
+            self.show_use()  # where it stays, whatever is said next
             if trouble:
                 self._complain(trouble)
 

@@ -79,10 +79,10 @@ class CachePanel(QWidget):
         for part in (self._half, self._bound):
             part.setEnabled(settings.cache_on_disk)
 
-    def show_use(self, folder: str, nbytes: int) -> None:
-        """Show where features are kept, and how much they take."""
+    def show_use(self, folder: str, nbytes: int, trouble: str = "") -> None:
+        """Show where features are kept, and how much they take, or why they are not."""
         kept = f"{nbytes / _GIGABYTE:.2f} GB" if nbytes else "Nothing yet"
-        self._use.setText(f"{kept} in {folder}")
+        self._use.setText(trouble or f"{kept} in {folder}")
         self._use.setToolTip(folder)
         self._clear.setEnabled(nbytes > 0)
 

@@ -88,11 +88,11 @@ def test_a_stack_is_made_ready_by_a_click(
     qtbot.waitUntil(lambda: "whole stack is ready" in panel.panel.status.text)
 
 
-def test_trouble_with_the_disk_is_told_once(
+def test_trouble_with_the_disk_is_told_and_stays(
     qtbot: QtBot, panel: SegmentWidget, predict: SquarePredict
 ) -> None:
     panel.panel.annotate.click()
     predict.trouble = "Embeddings are not kept on disk, it is full."
     points = next(layer for layer in panel._viewer.layers if layer.name.endswith("points"))
     points.add((0, 10, 20))
-    qtbot.waitUntil(lambda: panel.panel.status.text == predict.trouble)
+    qtbot.waitUntil(lambda: text_of(panel.panel.cache) == predict.trouble)
