@@ -18,11 +18,13 @@ from napari_sam2.cli_evaluate import evaluate
 from napari_sam2.cli_model import load_segmenter
 from napari_sam2.cli_options import (
     Box,
+    BoxOption,
     DeviceOption,
     JsonOption,
     ModelOption,
     Plane,
     Point,
+    PointsOption,
     RegionOrBox,
     Scale,
 )
@@ -65,18 +67,8 @@ def main() -> None:
 @app.command()
 def segment(
     image: Annotated[Path, typer.Argument(help="TIFF, PNG, JPEG, ... grey or RGB.")],
-    point: Annotated[
-        list[Point] | None,
-        typer.Option(
-            parser=Point.parse,
-            metavar="Y,X",
-            help="A point on the object; with a minus in front, -Y,X, on the background. Repeat.",
-        ),
-    ] = None,
-    box: Annotated[
-        Box | None,
-        typer.Option(parser=Box.parse, metavar="Y0,X0,Y1,X1", help="A box around the object."),
-    ] = None,
+    point: PointsOption = None,
+    box: BoxOption = None,
     plane: Annotated[
         Plane | None,
         typer.Option(

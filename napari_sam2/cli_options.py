@@ -91,6 +91,20 @@ class Scale(NamedTuple):
         return cls(_parse_numbers(text, "S" + ",S" * text.count(",")))
 
 
+PointsOption = Annotated[
+    list[Point] | None,
+    typer.Option(
+        parser=Point.parse,
+        metavar="Y,X",
+        help="A point on the object; with a minus in front, -Y,X, on the background. Repeat.",
+    ),
+]
+BoxOption = Annotated[
+    Box | None,
+    typer.Option(parser=Box.parse, metavar="Y0,X0,Y1,X1", help="A box around the object."),
+]
+
+
 def _parse_numbers(text: str, names: str, count: int = 0) -> tuple[float, ...]:
     """Read as many numbers as there are names, or so many."""
     try:

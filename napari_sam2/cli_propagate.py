@@ -14,7 +14,16 @@ import typer
 from numpy.typing import NDArray
 
 from napari_sam2.cli_model import load_segmenter
-from napari_sam2.cli_options import Box, DeviceOption, JsonOption, ModelOption, Point, Region
+from napari_sam2.cli_options import (
+    Box,
+    BoxOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    Point,
+    PointsOption,
+    Region,
+)
 from napari_sam2.cli_output import exit_codes, say
 from napari_sam2.errors import PromptError
 from napari_sam2.image_files import TIFF_SUFFIXES, read_picture
@@ -60,18 +69,8 @@ def propagate(
     plane: Annotated[
         int | None, typer.Option(help="The plane of --point and --box, counted from 0.")
     ] = None,
-    point: Annotated[
-        list[Point] | None,
-        typer.Option(
-            parser=Point.parse,
-            metavar="Y,X",
-            help="A point on the object; with a minus in front, -Y,X, on the background. Repeat.",
-        ),
-    ] = None,
-    box: Annotated[
-        Box | None,
-        typer.Option(parser=Box.parse, metavar="Y0,X0,Y1,X1", help="A box around the object."),
-    ] = None,
+    point: PointsOption = None,
+    box: BoxOption = None,
     prompts: Annotated[
         Path | None,
         typer.Option(
