@@ -97,6 +97,20 @@ def decode_frame(
     else:
         is_ambiguous = labels.shape[1] == 1
     output = model.decode_as_is(features, coords_xy, labels, mask_logits)
+    return frame_output(model, output, is_ambiguous=is_ambiguous)
+
+
+def frame_output(model: Sam2, output: DecoderOutput, *, is_ambiguous: bool) -> FrameOutput:
+    """Choose the answer on a frame from the decoder's, and make the object pointer.
+
+    Parameters
+    ----------
+    model : Sam2
+    output : DecoderOutput
+        Of batch B.
+    is_ambiguous : bool
+        Take the best of the three candidates, not the single mask.
+    """
     masks, ious, token = _best_candidate(output) if is_ambiguous else _single(output)
     exists = output.object_score > 0  # (B,)
     return FrameOutput(

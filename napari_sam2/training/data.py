@@ -226,7 +226,12 @@ def whole_picture(picture: Picture, rng: np.random.Generator, side: int) -> tupl
 
 
 def random_window(
-    picture: Picture, rng: np.random.Generator, side: int, canvas: int
+    picture: Picture,
+    rng: np.random.Generator,
+    side: int,
+    canvas: int,
+    *,
+    recoloured: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Cut one window, turned, mirrored, scaled and recoloured, round a random object.
 
@@ -240,7 +245,7 @@ def random_window(
     elif picture.kind == "bright":  # its nuclei are a few pixels wide on the whole canvas
         zoom *= rng.uniform(1, 4)
     pixels, planes = _warp(picture, rng, side, zoom, centre)
-    return recolour(pixels, rng), planes
+    return recolour(pixels, rng) if recoloured else pixels, planes
 
 
 def _object(picture: Picture, rng: np.random.Generator) -> tuple[NDArray[np.float64], int]:

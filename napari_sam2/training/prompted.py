@@ -16,16 +16,20 @@ from torch.nn import functional as F
 from napari_sam2.model import Sam2
 from napari_sam2.model.mask_decoder import single_mask
 from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
+from napari_sam2.model.prompt_encoder import PADDING
 from napari_sam2.training import prompts
 from napari_sam2.training.levels import GROUP, OBJECT, PART, in_order, levels_at
 from napari_sam2.training.losses import decoder_loss, iou, object_loss
+from napari_sam2.training.window import Window
 
-_GRID = 16  # model pixels per cell of the decoder's grid
 _MIN_AREA = 64  # pixels; smaller objects are not asked for
 _MAX_LOGIT = 32.0
 _BOXES = 0.5  # share of the objects that begin with a box
 _OUTLINES = 0.1  # share of those that are outlined by hand; the others are clicked
 _BADLY = (0.0, 0.06)  # how badly, see `prompts.draw_badly`
+_CARRIED = 0.1  # share of the objects whose mask a moment ago is known
+_ASTRAY = (0.02, 0.25)  # how far that one is off, in the same measure
+_ALONE = 0.5  # how often it comes without a box and a click
 _PARTS, _GROUPS = 0.12, 0.1  # shares of what is asked for, where there are any
 _TIGHT = 0.5  # share of the boxes that are tight
 _BOX_JITTER = 0.1  # of the other boxes' size, at most
@@ -51,31 +55,15 @@ class WindowDecoder:
     def __init__(
         self, model: Sam2, features: ImageFeatures, offset: tuple[int, int], side: int
     ) -> None:
-        y, x, cells = offset[0] // _GRID, offset[1] // _GRID, side // _GRID
-        grid = model.sam_prompt_encoder.position_grid()
-        self._grid = grid[:, :, y : y + cells, x : x + cells]
-        self._model = model
+        self._window = Window(model, offset, side)
         self._features = model.without_memory(features)
-        self._offset_xy = torch.tensor([float(offset[1]), float(offset[0])])
-        self._cells = cells
 
     def __call__(
         self, images: Tensor, coords_xy: Tensor, labels: Tensor, mask_logits: Tensor | None = None
     ) -> DecoderOutput:
         """Decode N prompts, in window pixels, on the windows at `images` (N,)."""
-        encoder = self._model.sam_prompt_encoder
-        if mask_logits is None:
-            empty = encoder.no_mask_embed.weight.view(1, -1, 1, 1)
-            dense = empty.expand(len(images), -1, self._cells, self._cells)
-        else:
-            dense = encoder.encode_mask(mask_logits, len(images))
-        output: DecoderOutput = self._model.sam_mask_decoder(
-            self._features.take(images),
-            self._grid,
-            encoder.encode_points(coords_xy + self._offset_xy, labels),
-            dense,
-        )
-        return DecoderOutput(*(part.float() for part in output))
+        features = self._features.take(images)
+        return self._window.decode_as_is(features, coords_xy, labels, mask_logits)
 
 
 class Objects(NamedTuple):
@@ -109,7 +97,9 @@ def prompted_loss(
     background: float,
     others: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Prompt `count` objects by a click or a box, and correct each once or twice; outline some.
+    """Prompt `count` objects by a click or a box, and correct each once or twice.
+
+    Some are outlined by hand instead, and of some the mask a moment ago is given.
 
     Parameters
     ----------
@@ -128,24 +118,30 @@ def prompted_loss(
     loss : Tensor
     scores : dict
         Mean IoU of the mask that a session would show after a click and a box, and after their
-        corrections; with outlines, of the outline and of the answer to it. Empty if there are no
-        objects.
+        corrections; of outlines and of masks a moment ago, and of the answers to them. Empty if
+        there are too few objects.
     """
     planes = in_order(labels, others)
     objects = choose_objects(planes, count)
     total = len(objects.images)
     if total < 2:
         return torch.zeros((), requires_grad=True), {}
-    outlines = round(total * _OUTLINES)
-    clicks = max(1, round(total * (1 - _BOXES)) - outlines)
-    parts = (slice(0, clicks), slice(clicks, total - outlines), slice(total - outlines, total))
-    by_click, click = _click_loss(decode, objects.part(parts[0]), planes, background)
-    by_box, scores = _box_loss(decode, objects.part(parts[1]), background)
-    loss = (clicks * by_click + (total - outlines - clicks) * by_box) / 2
+    outlines, carried = round(total * _OUTLINES), round(total * _CARRIED)
+    boxes = min(round(total * _BOXES), total - outlines - carried - 1)
+    clicks = total - boxes - outlines - carried
+    shares = (clicks, boxes, outlines, carried)
+    split = zip(*(values.split(shares) for values in objects), strict=True)
+    click, box, outline, carry = (Objects(*values) for values in split)
+    by_click, scores = _click_loss(decode, click, planes, background)
+    by_box, more = _box_loss(decode, box, background)
+    loss, scores = (clicks * by_click + boxes * by_box) / 2, {**scores, **more}
     if outlines:
-        by_outline, outline = _outline_loss(decode, objects.part(parts[2]), background)
-        loss, scores = loss + outlines * by_outline, {**scores, **outline}
-    return loss / total, {**click, **scores}
+        by_outline, more = _outline_loss(decode, outline, background)
+        loss, scores = loss + outlines * by_outline, {**scores, **more}
+    if carried:
+        by_mask, more = _carried_loss(decode, carry, background)
+        loss, scores = loss + carried * by_mask, {**scores, **more}
+    return loss / total, scores
 
 
 def choose_objects(planes: Tensor, count: int) -> Objects:
@@ -220,18 +216,44 @@ def _outline_loss(
     decode: WindowDecoder, objects: Objects, background: float
 ) -> tuple[Tensor, dict[str, float]]:
     """Outline each object roughly: its mask, the box around that, and a click in its middle."""
-    count = len(objects.images)
-    low, high = _BADLY
-    drawn = prompts.draw_badly(objects.masks, low + (high - low) * torch.rand(count))
-    box = prompts.boxes_around(drawn, torch.zeros(count)) * prompts.STEP
-    coords = torch.cat([box, prompts.most_interior_clicks(drawn)[:, None]], 1)
-    kinds = torch.tensor([[2, 3, 1]], dtype=torch.int32).expand(count, -1)
+    drawn = _redrawn(objects.masks, _BADLY)
+    coords, kinds = _box_and_click(drawn)
     output = decode(objects.images, coords, kinds, prompts.as_mask_prompt(drawn))
     scores = {
         "drawn": iou(drawn, objects.masks).mean().item(),
         "outline": _chosen_iou(output, kinds, objects.target),
     }
     return decoder_loss(output, objects.target, background), scores
+
+
+def _carried_loss(
+    decode: WindowDecoder, objects: Objects, background: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Give each object's mask as it may have been on the frame before, with or without prompts."""
+    drawn = _redrawn(objects.masks, _ASTRAY)
+    if torch.rand(()) < _ALONE:
+        coords = torch.zeros(len(drawn), 1, 2)
+        kinds = torch.full((len(drawn), 1), PADDING, dtype=torch.int32)
+    else:
+        coords, kinds = _box_and_click(drawn)
+    output = decode(objects.images, coords, kinds, prompts.as_mask_prompt(drawn))
+    scores = {
+        "before": iou(drawn, objects.masks).mean().item(),
+        "carried": _chosen_iou(output, kinds, objects.target),
+    }
+    return decoder_loss(output, objects.target, background), scores
+
+
+def _redrawn(masks: Tensor, badly: tuple[float, float]) -> Tensor:
+    low, high = badly
+    return prompts.draw_badly(masks, low + (high - low) * torch.rand(len(masks)))
+
+
+def _box_and_click(drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the box around each mask and a click in its middle, (N, 3, 2), and their labels."""
+    box = prompts.boxes_around(drawn, torch.zeros(len(drawn))) * prompts.STEP
+    coords = torch.cat([box, prompts.most_interior_clicks(drawn)[:, None]], 1)
+    return coords, torch.tensor([[2, 3, 1]], dtype=torch.int32).expand(len(drawn), -1)
 
 
 def _corrections(

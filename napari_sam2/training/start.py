@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from napari_sam2.model import Sam2
 from napari_sam2.model.attention import Attention
+from napari_sam2.model.memory_attention import MemoryAttentionLayer
 from napari_sam2.model.two_way import TwoWayBlock
 
 _TOKEN_SCALE = 0.3  # of the norms of the tokens' contents; a position's features have 0.7
 _EMBEDDING_SCALE = 0.1
 _WAVES = (0.4, 9.0)  # of the position encoding, in half-turns over the picture
+_NEARNESS = 6.0  # logit of the same place in a memory, before anything is learnt
 _READ_GAIN, _WRITE_GAIN = 2.5, 1.7  # of matching positions, tokens to image and back
 
 
@@ -42,6 +44,32 @@ def prepare(model: Sam2) -> Sam2:
         for norm in (layer.norm1, layer.norm2, layer.norm3):
             norm.weight.fill_(_TOKEN_SCALE)
     _match_positions(decoder.transformer.final_attn_token_to_image, _READ_GAIN)
+    return model
+
+
+@torch.no_grad()
+def prepare_memory(model: Sam2, image_embed: Tensor) -> Sam2:
+    """Start the memory of a trained model so that it looks where it looked, and changes little.
+
+    The frame's features leave the memory attention on the scale that the decoder knows. Queries
+    and keys have a constant part, so that their rotary encoding peaks at the same place.
+
+    Parameters
+    ----------
+    model : Sam2
+    image_embed : Tensor, shape (B, C, H, W)
+        Of some pictures, see `ImageFeatures`.
+    """
+    seen = image_embed + model.no_mem_embed.view(1, -1, 1, 1)
+    attention = model.memory_attention
+    attention.norm.weight.copy_(seen.std((0, 2, 3)))
+    attention.norm.bias.copy_(seen.mean((0, 2, 3)))
+    for layer in attention.modules():
+        if isinstance(layer, MemoryAttentionLayer):
+            cross = layer.cross_attn_image
+            constant = (_NEARNESS / math.sqrt(cross.q_proj.out_features)) ** 0.5
+            for projection in (cross.q_proj, cross.k_proj):
+                projection.bias.fill_(constant)
     return model
 
 

@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from napari_sam2.model import Sam2, build_sam2
-from napari_sam2.model.outputs import DecoderOutput
+from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
 from napari_sam2.model.sam2 import memory_keys
 from napari_sam2.model.two_way import TwoWayBlock
 from napari_sam2.session.preprocess import to_model_input
-from napari_sam2.training import prompted
+from napari_sam2.training import prompted, run
 from napari_sam2.training import trainer as module
 from napari_sam2.training.data import Picture, Windows
 from napari_sam2.training.levels import in_order
@@ -29,6 +29,7 @@ from napari_sam2.training.prompted import WindowDecoder, choose_objects
 from napari_sam2.training.provenance import data_hash
 from napari_sam2.training.start import prepare
 from napari_sam2.training.trainer import Recipe, Trainer
+from napari_sam2.training.window import Window, random_place
 from napari_sam2.weights.loading import save_weights
 from tests.training.conftest import WEE
 
@@ -75,6 +76,10 @@ def model() -> Sam2:
 @pytest.fixture
 def trainer(model: Sam2, tmp_path: Path) -> Trainer:
     return Trainer(model, RECIPE, tmp_path / "run")
+
+
+def features_of(model: Sam2, pixels: Tensor, offset: tuple[int, int] = (0, 0)) -> ImageFeatures:
+    return model.as_features(Window(model, offset, pixels.shape[-1]).neck_levels(pixels))
 
 
 def train(trainer: Trainer, steps: int) -> list[dict[str, float]]:
@@ -226,7 +231,7 @@ def test_a_window_is_placed_as_it_is_on_the_canvas(
     canvas = torch.randn(1, 3, WEE.image_size, WEE.image_size)
     y, x = offset
     trunk(canvas)
-    trainer._encode(canvas[:, :, y : y + SIDE, x : x + SIDE], offset)
+    Window(trainer.model, offset, SIDE).neck_levels(canvas[:, :, y : y + SIDE, x : x + SIDE])
     whole, window = seen
     cut = whole[:, y // 4 : (y + SIDE) // 4, x // 4 : (x + SIDE) // 4]
     inner = np.s_[:, 1:-1, 1:-1]  # an outer token's patch reaches beyond the window
@@ -245,7 +250,7 @@ def test_prompts_of_a_window_are_prompts_of_the_canvas(
         return DecoderOutput(*[torch.zeros(1)] * 4)
 
     monkeypatch.setattr(trainer.model.sam_mask_decoder, "forward", spy)
-    features = trainer.model.as_features(trainer._encode(batch_of().pixels, offset))
+    features = features_of(trainer.model, batch_of().pixels, offset)
     decode = WindowDecoder(trainer.model, features, offset, SIDE)
     y, x = offset
     coords_xy, labels = torch.tensor([[[7.0, 20.0], [30.0, 2.0]]]), torch.tensor([[1, 0]])
@@ -269,7 +274,7 @@ def test_a_whole_canvas_is_trained_as_it_is_predicted(trainer: Trainer, with_mas
     logits = torch.randn(2, 1, size // 4, size // 4) if with_mask else None
     with torch.no_grad():
         wanted = trainer.model.decode_all(trainer.model.embed(pixels), coords_xy, labels, logits)
-        features = trainer.model.as_features(trainer._encode(pixels, (0, 0)))
+        features = features_of(trainer.model, pixels)
         decode = WindowDecoder(trainer.model, features, (0, 0), size)
         got = decode(torch.tensor([0, 1]), coords_xy, labels, logits)
     for a, b in zip(got, wanted, strict=True):
@@ -280,22 +285,22 @@ def test_pixels_are_normalised_as_for_predicting(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Tensor] = []
-    encode = trainer._encode
+    encode = Window.neck_levels
 
-    def spy(pixels: Tensor, offset: tuple[int, int]) -> Any:
+    def spy(self: Window, pixels: Tensor) -> Any:
         seen.append(pixels)
-        return encode(pixels, offset)
+        return encode(self, pixels)
 
-    monkeypatch.setattr(trainer, "_encode", spy)
+    monkeypatch.setattr(Window, "neck_levels", spy)
     trainer.train_step(batch_of(WEE.image_size, 1))
     wanted = to_model_input(scene(WEE.image_size).image, WEE.image_size, None)
     torch.testing.assert_close(seen[0][0], wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_windows_lie_all_over_the_canvas_on_its_grid(trainer: Trainer) -> None:
-    places = {trainer._random_place(SIDE) for _ in range(60)}
+def test_windows_lie_all_over_the_canvas_on_its_grid() -> None:
+    places = {random_place(WEE.image_size, SIDE) for _ in range(60)}
     assert places == {(0, 0), (0, 32), (32, 0), (32, 32)}
-    assert trainer._random_place(WEE.image_size) == (0, 0)
+    assert random_place(WEE.image_size, WEE.image_size) == (0, 0)
 
 
 # Where the decoder joins
@@ -306,7 +311,7 @@ def test_the_neck_is_brought_to_scale_and_the_dense_head_does_not_notice(trainer
     pixels = torch.randn_like(batch.pixels)
 
     def look() -> tuple[tuple[Tensor, ...], Tensor]:
-        levels = trainer._encode(pixels, (0, 0))
+        levels = Window(trainer.model, (0, 0), SIDE).neck_levels(pixels)
         torch.manual_seed(5)
         return levels, trainer.dense_head(levels, batch.labels)
 
@@ -450,7 +455,7 @@ def test_a_run_is_kept_by_the_clock(trainer: Trainer, monkeypatch: pytest.Monkey
     """Steps are slow beside other work; what an interruption costs is time, not steps."""
     kept = []
     monkeypatch.setattr(Trainer, "keep", lambda self: kept.append(self.step))
-    monkeypatch.setattr(module.time, "perf_counter", count(0, 200).__next__)
+    monkeypatch.setattr(run.time, "perf_counter", count(0, 200).__next__)
     trainer.run([scene()], report_every=100, keep_seconds=300)
     assert kept[-1] == RECIPE.steps
     assert len(kept) > 1
@@ -462,7 +467,7 @@ def test_a_run_by_the_clock_ends_with_its_time(
     """Its learning rate falls to nothing by then, however many steps there were."""
     trainer.recipe = replace(RECIPE, minutes=1, steps=1)
     seconds = count(0, 4)
-    monkeypatch.setattr(module.time, "perf_counter", seconds.__next__)
+    monkeypatch.setattr(run.time, "perf_counter", seconds.__next__)
     rates = []
     step = Trainer.train_step
 
