@@ -1,9 +1,9 @@
-"""Makes the picture of a propagation for the guide, with the shipped model.
+"""Makes the picture and the animation of a propagation for the guide, with the shipped model.
 
     xvfb-run -a -s "-screen 0 1400x1100x24" python docs/propagation.py STACK
 
 STACK is the 3-D nuclei of StarDist's examples (BSD-3, github.com/stardist/stardist), 31 x 61 x 57.
-Writes `images/propagate.png` beside this file.
+Writes `images/propagate.png` and `images/propagate.gif` beside this file.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from PIL import Image
 from napari_sam2.session.objects import PlacedPoint, PlacedPrompts
 from napari_sam2.stage import Stage
 
-TARGET = Path(__file__).parent / "images" / "propagate.png"
+IMAGES = Path(__file__).parent / "images"
 WINDOW = (1240, 980)
 CLICK = (12, 7, 36)  # z, y, x
 ZOOM = 9.0
+AROUND = 8  # planes of the film before and behind the click
+FILM_SIZE = 360  # pixels
+MILLISECONDS = 180  # a plane
 
 
 def main(stack: Path) -> None:
@@ -31,7 +34,17 @@ def main(stack: Path) -> None:
         stage = Stage((picture, {"name": "nuclei"}, "image"), Path(folder), window=WINDOW)
         try:
             follow(stage)
-            Image.fromarray(stage.photograph()).convert("RGB").save(TARGET, optimize=True)
+            picture = Image.fromarray(stage.photograph()).convert("RGB")
+            picture.save(IMAGES / "propagate.png", optimize=True)
+            first, *others = film(stage)
+            first.save(
+                IMAGES / "propagate.gif",
+                save_all=True,
+                append_images=others,
+                duration=MILLISECONDS,
+                loop=0,
+                optimize=True,
+            )
         finally:
             stage.viewer.close()
 
@@ -48,6 +61,21 @@ def follow(stage: Stage) -> None:
     stage.viewer.dims.set_point(0, CLICK[0] + 2)
     stage.look_at((30, 28), ZOOM)
     stage.wait(lambda: not controller.busy)
+
+
+def film(stage: Stage) -> list[Image.Image]:
+    """Take a picture of the canvas at each plane around the click, there and back."""
+    pictures = []
+    for plane in range(CLICK[0] - AROUND, CLICK[0] + AROUND + 1):
+        stage.viewer.dims.set_point(0, plane)
+        stage.look_at((30, 28), ZOOM)
+        stage.wait(lambda: not stage.widget.controller.busy)
+        shot = Image.fromarray(stage.viewer.screenshot(flash=False)).convert("RGB")
+        side = min(shot.size)
+        left, top = (shot.width - side) // 2, (shot.height - side) // 2
+        square = shot.crop((left, top, left + side, top + side))
+        pictures.append(square.resize((FILM_SIZE, FILM_SIZE)).quantize(64))
+    return pictures + pictures[-2:0:-1]
 
 
 if __name__ == "__main__":

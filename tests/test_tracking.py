@@ -16,6 +16,7 @@ from napari_sam2.layers.create import ensure_layers
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.kept_document import open_document
 from napari_sam2.layers.prompt_layers import PromptLayers
+from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.document import Document
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.planes import Plane
@@ -304,3 +305,22 @@ def test_a_mask_that_is_being_made_is_waited_for(desk: Desk) -> None:
     desk.begin()
     assert not desk.controller.tracking.running
     assert "still being made" in desk.noted.call_args.args[0]
+
+
+def test_what_was_found_is_cleaned_up_as_answers_are(desk: Desk) -> None:
+    smooth = Cleanup(smooth=3)
+    desk.click(20, 20)
+    desk.controller.commit()
+    desk.click(20, 40)
+    desk.document.cleanup = smooth
+    desk.follow(kept=True, direction="forward")
+    square = PackedMask.of(np.pad(np.ones((7, 7), bool), 5))
+    tidy = smooth.apply(square)
+    assert 0 < tidy.area < square.area
+    assert desk.areas(1)[4:] == [tidy.area] * 3
+    # The object at work is followed from the mask that is shown, which is tidy already.
+    twice = smooth.apply(tidy).area
+    assert desk.areas(2)[3:] == [tidy.area, twice, twice, twice]
+    desk.controller.accept([Plane((1, 2), (5,))])
+    desk.document.cleanup = Cleanup()
+    assert desk.areas(2)[4:] == [tidy.area, twice, tidy.area]

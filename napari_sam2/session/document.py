@@ -200,7 +200,7 @@ class Document:
             state = replace(state, at_work=at_work)
         elif answer is not None:
             may_change = allowed_by(self.policy, state.objects)
-            edits = mask_edits(self.labels, {plane: answer.mask}, object_id, may_change)
+            edits = mask_edits(self.labels, {plane: self._tidied(answer)}, object_id, may_change)
             state = account(state, edits)
         if title:
             self._history.push(Step(title, tuple(edits), plane), state)
@@ -214,7 +214,8 @@ class Document:
         for plane in planes:
             answer = works[plane].answer if plane in works else None
             if answer is not None and answer.is_tracked:
-                mine = replace(answer, model="", weights_hash="")
+                shown, score = (self._tidied(answer),), (answer.score,)
+                mine = Answer(answer.prompts, shown, score)
                 works[plane] = replace(works[plane], answer=mine)
         if works != self.at_work.planes:
             self._push(Step("accept masks"), replace(self.at_work, planes=works))
@@ -521,7 +522,12 @@ class Document:
         answer = work.answer
         if answer is None or not answer.candidates:
             return PackedMask(work.shape)
-        return answer.mask if not answer.prompts else self.cleanup.apply(answer.mask)
+        return self._tidied(answer)
+
+    def _tidied(self, answer: Answer) -> PackedMask:
+        """Give the chosen mask, cleaned up unless the user gave it."""
+        is_predicted = bool(answer.prompts) or answer.is_tracked
+        return self.cleanup.apply(answer.mask) if is_predicted else answer.mask
 
     def _reopened(self, work: PlaneWork | None, mask: PackedMask) -> PlaneWork:
         """Give back the answer, with what differs from it as corrections by hand."""

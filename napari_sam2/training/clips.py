@@ -30,6 +30,9 @@ _DRIFT = 4.0  # pixels a frame, of the camera, at most
 _VANISHES = 0.3  # share of the objects of a movie that do
 _COMES_BACK = 0.4  # share of those that do
 _DEPTHS = (1.5, 9.0)  # frames from the middle of an object in a stack to its end
+_LATER = 0.5  # share of the objects of a stack that come on a later plane,
+_BELOW = 0.6  # and of those that come where another one was
+_FIRST, _NEXT = (-0.5, 0.5), (1.1, 2.5)  # depths to their middles, from the first plane
 _FLICKER = 0.05
 _SHARP = 0.3  # pixels of blur that nobody sees
 
@@ -229,18 +232,23 @@ def _through(
     plan = []
     for one in sprites:
         depth = pace * np.exp(rng.normal(0, 0.25))
-        middle = rng.uniform(-0.5, 0.5) * depth  # the first plane is not far from it
+        is_later = bool(plan) and rng.random() < _LATER
+        middle = rng.uniform(*(_NEXT if is_later else _FIRST)) * depth
         away = (np.arange(frames) - middle) / depth
-        widest = np.sqrt(1 - (middle / depth) ** 2)  # of the first plane
+        widest = 1.0 if is_later else np.sqrt(1 - (middle / depth) ** 2)  # as it was cut out
         sizes = np.sqrt(np.clip(1 - away**2, 0, None)) / widest
         sizes[sizes < 0.25] = 0
+        centre = np.array(one.centre)
+        if is_later and rng.random() < _BELOW:
+            other = sprites[rng.integers(len(plan))]
+            centre = np.array(other.centre) + rng.normal(0, 0.3, 2) * other.diameter
         lean = rng.normal(0, 0.05, 2) * one.diameter
         angle = rng.normal(0, 0.05)
         plan.append(
             [
                 _Pose(
-                    one.centre[0] + lean[0] * at,
-                    one.centre[1] + lean[1] * at,
+                    centre[0] + lean[0] * at,
+                    centre[1] + lean[1] * at,
                     angle * at,
                     float(sizes[at]),
                     float(1 - fades * min(away[at] ** 2, 1)),

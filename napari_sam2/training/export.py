@@ -12,11 +12,14 @@ from napari_sam2.weights.loading import save_weights
 
 
 def export(run: Path, output: Path, config: str = "micro") -> int:
-    """Write a run's averaged image path in half precision, with its history; give its step."""
+    """Write a run's averaged weights in half precision, with its history; give its step.
+
+    The memory's weights are written if the run was theirs.
+    """
     state = torch.load(run / "state.pt", weights_only=True)
     model = build_sam2(config)
     model.load_state_dict(state["average"])
-    model.has_memory = False  # it was not trained
+    model.has_memory = state.get("memory", False)
     recipe = {"step": state["step"], **state["recipe"]}
     told = {"recipe": recipe, "history": state.get("history", [])}
     save_weights(model, output, told, dtype=torch.float16)

@@ -24,7 +24,10 @@ from napari_sam2.training.remembered import clip_loss
 from napari_sam2.training.run import Run, Schedule, begin, read_options
 from napari_sam2.training.start import prepare_memory
 from napari_sam2.training.window import Window, random_place
+from napari_sam2.weights.files import read_checkpoint
+from napari_sam2.weights.hub import fetch
 from napari_sam2.weights.loading import load_weights
+from napari_sam2.weights.registry import find_entry
 
 _MEAN, _STD = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
 
@@ -168,6 +171,9 @@ def main() -> None:
         first = next(trainer.batches(pictures, recipe.side))
         prepare_memory(model, first[0].features.image_embed)
         trainer.team.follow(model.state_dict().values())
+        told = read_checkpoint(fetch(find_entry(options["weights"]))).metadata
+        trainer.history += told.get("history", [])  # of the image path
+    model.has_memory = True
     begin(trainer, options["data"], model.weights_hash)
     trainer.run(pictures)
 

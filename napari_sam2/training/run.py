@@ -186,6 +186,7 @@ class Run(ABC, Generic[Batch]):
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
+            "memory": self.model.has_memory,
             "recipe": asdict(self.recipe),
             "model": self.model.state_dict(),
             "average": self.average,

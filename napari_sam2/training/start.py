@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from napari_sam2.model import Sam2
+from napari_sam2.model import Sam2, build_sam2
 from napari_sam2.model.attention import Attention
 from napari_sam2.model.memory_attention import MemoryAttentionLayer
+from napari_sam2.model.sam2 import memory_keys
 from napari_sam2.model.two_way import TwoWayBlock
 
 _TOKEN_SCALE = 0.3  # of the norms of the tokens' contents; a position's features have 0.7
@@ -49,7 +50,7 @@ def prepare(model: Sam2) -> Sam2:
 
 @torch.no_grad()
 def prepare_memory(model: Sam2, image_embed: Tensor) -> Sam2:
-    """Start the memory of a trained model so that it looks where it looked, and changes little.
+    """Start the memory of a trained model anew: it looks where it looked, and changes little.
 
     The frame's features leave the memory attention on the scale that the decoder knows. Queries
     and keys have a constant part, so that their rotary encoding peaks at the same place.
@@ -60,6 +61,8 @@ def prepare_memory(model: Sam2, image_embed: Tensor) -> Sam2:
     image_embed : Tensor, shape (B, C, H, W)
         Of some pictures, see `ImageFeatures`.
     """
+    fresh = build_sam2(model.config).state_dict()
+    model.load_state_dict({key: fresh[key] for key in memory_keys(fresh)}, strict=False)
     seen = image_embed + model.no_mem_embed.view(1, -1, 1, 1)
     attention = model.memory_attention
     attention.norm.weight.copy_(seen.std((0, 2, 3)))

@@ -83,6 +83,7 @@ class Trainer(Run[Windows]):
         self.dense_head = DenseHead(model.config.d_model)
         memory = memory_keys(name for name, _ in model.named_parameters())
         super().__init__(model, memory, self.dense_head, recipe, folder)
+        model.has_memory = False  # what there was is of another image path
 
     def batches(self, pictures: Sequence[Picture], side: int) -> Iterator[Windows]:
         """Give batches of windows, or of whole canvases."""

@@ -1,8 +1,8 @@
 """Memory and speed of propagation: `python -m tests.benchmarks.propagation_memory`.
 
 Peak memory is that of a process of its own for each length, with frames that are made as they are
-read and a small cache, so that only what grows with the clip can show. Speed is that of the shipped
-model's size with random memory weights, whose values do not matter for time.
+read and a small cache, so that only what grows with the clip can show. Speed is that of random
+weights, whose values do not matter for time.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.configs import TINY
 
 SIDE = 256
 CACHE_BYTES = 8 * 2**20
+MODELS = ("micro", "sam2.1_hiera_tiny")
 UNITS = {"linux": 1024, "darwin": 1}  # bytes of `ru_maxrss`
 
 
@@ -77,14 +78,16 @@ def main() -> None:
         command = [sys.executable, "-m", __spec__.name, "--peak", str(length), "--threads", "1"]
         peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         lines.append(f"| {length} | {peak / 2**20:.0f} |")
-    lines += ["", f"micro, torch {torch.__version__}, {options.threads} threads"]
-    lines += ["| method | objects | planes per second |", "| --- | --- | --- |"]
-    model = build_sam2("micro")
-    follow(model, 2, objects=1)  # warms up
-    for method in ("memory", "carry"):
-        for objects in (1, 5):
-            seconds = follow(model, options.frames, objects, method)
-            lines.append(f"| {method} | {objects} | {options.frames / seconds:.2f} |")
+    lines += ["", f"torch {torch.__version__}, {options.threads} threads"]
+    lines += ["| model | method | objects | planes per second |", "| --- | --- | --- | --- |"]
+    for name in MODELS:
+        model = build_sam2(name)
+        follow(model, 2, objects=1)  # warms up
+        for method in ("memory", "carry"):
+            for objects in (1, 5):
+                seconds = follow(model, options.frames, objects, method)
+                speed = options.frames / seconds
+                lines.append(f"| {name} | {method} | {objects} | {speed:.2f} |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -72,6 +72,25 @@ def test_objects_of_a_stack_shrink_to_nothing(monkeypatch: pytest.MonkeyPatch) -
         assert each[peak:] == sorted(each[peak:], reverse=True)
 
 
+def test_others_come_where_one_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, labels = picture()
+    y, x = np.mgrid[:SIDE, :SIDE]
+    labels[torch.from_numpy(np.hypot(y - 50, x - 12) < 8)] = 3
+    pixels[:, labels == 3] = 0.6
+    for name, value in {"STACKS": 1.0, "LATER": 1.0, "BELOW": 1.0, "DEPTHS": (2.0, 2.5)}.items():
+        monkeypatch.setattr(module, f"_{name}", value)
+    meets = 0
+    for seed in range(10):
+        clip = animate(pixels, labels, np.random.default_rng(seed), FRAMES)
+        assert clip is not None
+        there = [{int(label) for label in plane.unique()} & {1, 3} for plane in clip.labels]
+        assert len(there[0]) == 1
+        (first,) = there[0]
+        place = clip.labels[0] == first
+        meets += any((plane[place] == 4 - first).any() for plane in clip.labels)
+    assert meets > 5
+
+
 def test_what_vanishes_leaves_the_ground_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(20):
         clip = animated(
