@@ -240,7 +240,7 @@ def _through(
         sizes[sizes < 0.25] = 0
         centre = np.array(one.centre)
         if is_later and rng.random() < _BELOW:
-            other = sprites[rng.integers(len(plan))]
+            other = sprites[int(rng.integers(len(plan)))]
             centre = np.array(other.centre) + rng.normal(0, 0.3, 2) * other.diameter
         lean = rng.normal(0, 0.05, 2) * one.diameter
         angle = rng.normal(0, 0.05)
