@@ -197,7 +197,7 @@ def _behind(pixels: Tensor, moving: Tensor, rim: int) -> Tensor:
 
 def _about(sprites: Sequence[_Sprite], rng: np.random.Generator, frames: int) -> list[list[_Pose]]:
     """Move objects about."""
-    plan = []
+    plan: list[list[_Pose]] = []
     for one in sprites:
         heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0, _SPEED) * one.diameter
         step = speed * np.array([np.sin(heading), np.cos(heading)])
@@ -229,7 +229,7 @@ def _through(
     low, high = np.log(_DEPTHS)
     pace = np.exp(rng.uniform(low, high))  # of all objects of a stack, about
     blur, fades = rng.uniform(0, 2.5), rng.uniform(0, 0.6)
-    plan = []
+    plan: list[list[_Pose]] = []
     for one in sprites:
         depth = pace * np.exp(rng.normal(0, 0.25))
         is_later = bool(plan) and rng.random() < _LATER
