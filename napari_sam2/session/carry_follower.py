@@ -79,6 +79,10 @@ class CarryFollower:
         """Let a frame be a conditioning frame no longer."""
         self._carried[object_id].prompted.pop(frame, None)
 
+    def forget_object(self, object_id: int) -> None:
+        """Let go of all that is remembered of an object."""
+        self._carried.pop(object_id, None)
+
     @torch.inference_mode()
     def follow(self, object_id: int, frame: Frame, direction: int) -> Look:
         """Ask about the mask of the frame before."""

@@ -80,6 +80,9 @@ class Follower(Protocol):
     def release(self, object_id: int, frame: int) -> None:
         """Let a frame be a conditioning frame no longer."""
 
+    def forget_object(self, object_id: int) -> None:
+        """Let go of all that is remembered of an object: it is about to be told anew."""
+
     def follow(self, object_id: int, frame: Frame, direction: int) -> Look:
         """Find an object again, coming from the frames before (1) or behind (-1)."""
 

@@ -113,6 +113,11 @@ class MemoryFollower:
         """Let a frame be a conditioning frame no longer."""
         self._banks[object_id].drop_prompted(frame)
 
+    def forget_object(self, object_id: int) -> None:
+        """Let go of all that is remembered of an object."""
+        self._banks.pop(object_id, None)
+        self._came_from.pop(object_id, None)
+
     @torch.inference_mode()
     def follow(self, object_id: int, frame: Frame, direction: int) -> Look:
         """Find an object by its memories."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from napari_sam2.errors import PromptError
 from napari_sam2.model.outputs import ImageFeatures
@@ -13,11 +14,13 @@ from napari_sam2.session.followers import Follower, Frame, Look, given_mask
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.memory_follower import MemoryFollower
+from napari_sam2.session.moving_regions import MovingRegions
 from napari_sam2.session.official_frames import official_features
 from napari_sam2.session.passes import FORWARD, Pass, plan
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import to_candidates
 from napari_sam2.session.prompts import Prompts
+from napari_sam2.session.region_grid import RegionGrid
 from napari_sam2.session.track_progress import TrackProgress
 from napari_sam2.session.tracks import PropagationOptions, Role, TrackedMask, TrackedObject
 
@@ -122,6 +125,12 @@ class _Run:
         self._learnt: dict[int, set[int]] = {one.object_id: set() for one in objects}
         self._forward_scores: dict[tuple[int, int], float] = {}
 
+    @cached_property
+    def _regions(self) -> MovingRegions:
+        first, size = self._frames[0], self._segmenter.model.config.image_size
+        grid = RegionGrid(first.shape, size, first.levels)
+        return MovingRegions(self._objects, grid, self._follower, self._see, self._given)
+
     def check(self) -> None:
         """Raise `PromptError` unless all objects can be followed."""
         count = len(self._frames)
@@ -183,6 +192,8 @@ class _Run:
                     self._follower.forget(object_id, upcoming)
         for track in progress.values():
             yield from self._chosen(track.end(), way.direction)
+        for one in self._objects:
+            self._regions.return_home(one.object_id, way.direction)
 
     def _progress(self, one: TrackedObject, way: Pass) -> TrackProgress:
         progress = TrackProgress(self._options)
@@ -214,6 +225,8 @@ class _Run:
         is_good, found = progress.add(self._tracked(one, frame, look, "tracked"))
         if is_good or look.object_score <= 0:  # that it is gone may be remembered, an error not
             follower.keep_tracked(object_id, index, direction, look)
+        if is_good and self._options.region_moves:
+            self._regions.follow(object_id, index, direction, found[-1].mask)
         return found
 
     def _chosen(self, found: list[TrackedMask], direction: int) -> list[TrackedMask]:
@@ -262,11 +275,15 @@ class _Run:
 
     def _frame(self, index: int, one: TrackedObject, features: dict[Box, ImageFeatures]) -> Frame:
         """Embed the region of an object, once for all objects that share it."""
-        image = self._frames[index]
-        region = image.whole if one.region is None else one.region
+        region = self._regions.of(one.object_id)
         if region not in features:
-            features[region] = self._embed(image, region)
-        return Frame(index, features[region], region, image.shape)
+            features[region] = self._embed(self._frames[index], region)
+        return Frame(index, features[region], region, self._frames[index].shape)
+
+    def _see(self, index: int, region: Box) -> Frame:
+        """Embed a frame again, in another region."""
+        image = self._frames[index]
+        return Frame(index, self._embed(image, region), region, image.shape)
 
     def _embed(self, image: PlaneImage, region: Box) -> ImageFeatures:
         if self._options.official:

@@ -103,6 +103,8 @@ class PropagationOptions:
         time where the way back has the better score. Only with the direction "both".
     use_accepted : bool
         Let the nearest accepted mask on either side count as a prompt.
+    region_moves : bool
+        Let the region of an object go along when the object nears its border.
     keep_logits : bool
         Give the low-resolution logits with each mask.
     fill_holes : int
@@ -126,6 +128,7 @@ class PropagationOptions:
     close_gaps: bool = False
     link: bool = False
     use_accepted: bool = False
+    region_moves: bool = True
     keep_logits: bool = False
     fill_holes: int = 0
     official: bool = False

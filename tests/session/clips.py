@@ -84,6 +84,9 @@ class ScriptedFollower:
     def release(self, object_id: int, frame: int) -> None:
         self.prompted[object_id].remove(frame)
 
+    def forget_object(self, object_id: int) -> None:
+        self.prompted.pop(object_id, None)
+
     def follow(self, object_id: int, frame: Frame, direction: int) -> Look:
         self.asked.append((object_id, frame.index, direction))
         self.conditioning[frame.index] = tuple(sorted(self.prompted_frames(object_id)))
