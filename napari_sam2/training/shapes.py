@@ -73,12 +73,17 @@ class _Look:
         self.spots = rng.choice([0, 0, 0, 1, 4])  # darker or brighter parts inside
         self.halo = rng.choice([0.0, 0.0, 0.3, 0.5, -0.3])  # around, as in phase contrast
         self.halo_width = rng.uniform(1.5, 5)
+        self.core = 0.0  # of the middle; the edge is as much brighter or darker than the colour
         same = rng.random()
         if same < 0.12:  # only another texture than the ground's
             self.colour, self.spread, self.texture = ground, 0.03, rng.choice([0.15, 0.3])
         elif same < 0.24:  # only a rim
             self.colour, self.spread, self.texture = ground, 0.03, 0.0
             self.rim, self.opacity = rng.choice([-0.5, 0.5]), 1.0
+        elif same < 0.36:  # round cells in phase contrast: a dark middle in a bright ring
+            self.colour, self.spread = ground, 0.06
+            self.core = rng.uniform(0.3, 0.9) * rng.choice([-1, -1, 1])
+            self.halo = rng.choice([0.0, -0.2]) * np.sign(-self.core)
 
     def divide(self, rng: np.random.Generator, ground: NDArray[np.float64]) -> None:
         """Let objects that fill the plane differ by the membranes between them, sometimes."""
@@ -222,8 +227,10 @@ def _body(mask: NDArray[np.bool_], look: _Look, rng: np.random.Generator) -> NDA
     if look.texture:
         noise = _noise(rng, max(mask.shape), look.grain)[:height, :width]
         body += look.texture * noise[..., None]
-    if look.rim or look.shading or look.relief:
+    if look.rim or look.shading or look.relief or look.core:
         depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        inward = (depth / (depth.max() + 1e-9) * 1.5).clip(0, 1)  # 1 in the middle
+        body += (look.core * (2 * inward**2 - 1))[..., None]
         body += (look.rim * np.exp(-((depth - 1) ** 2) / 4))[..., None]
         body += (look.shading * (depth / (depth.max() + 1e-9) - 0.5))[..., None]
         slope_y, slope_x = np.gradient(ndimage.gaussian_filter(np.minimum(depth, 6), 1))
