@@ -132,8 +132,12 @@ def test_a_wrong_question_is_found_out_before_a_model_is_loaded(
     assert result.stdout == ""
 
 
-def test_a_memory_that_was_not_trained_is_refused(run: Any) -> None:
-    result = run("--plane", 1, "--point", "3,4", "--model", "micro", "--method", "memory")
+def test_a_memory_that_was_not_trained_is_refused(run: Any, tmp_path: Path) -> None:
+    model = make_tiny_model()
+    model.has_memory = False
+    file = tmp_path / "own.safetensors"
+    save_weights(model, file)
+    result = run("--plane", 1, "--point", "3,4", "--model", file, "--method", "memory")
     assert result.exit_code == 2
     assert "was not trained" in result.stderr
 
