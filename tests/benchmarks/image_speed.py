@@ -1,7 +1,8 @@
-"""Time of the two halves of a click: `python -m tests.benchmarks.image_speed`.
+"""Time of the two halves of a click, and of loading: `python -m tests.benchmarks.image_speed`.
 
 The models take turns, so that a machine whose speed drifts treats them alike; compare the ratios.
-Official models are timed with random weights, whose values do not matter for time.
+Official models are timed with random weights, whose values do not matter for time; only what ships
+is loaded.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +20,8 @@ import torch
 from napari_sam2._sample_data import read_sample
 from napari_sam2.model import CONFIGS, Sam2, build_sam2
 from napari_sam2.session.preprocess import to_model_input
+from napari_sam2.weights.loading import load_weights
+from napari_sam2.weights.registry import REGISTRY
 
 
 def main() -> None:
@@ -34,6 +38,9 @@ def main() -> None:
         for name in options.models
         for half, task in tasks_of(build_sam2(name), image).items()
     }
+    for name in options.models:
+        if name in REGISTRY and REGISTRY[name].bundled:
+            tasks[name, "load"] = partial(load_weights, name)
     times: dict[tuple[str, str], list[float]] = {key: [] for key in tasks}
     for round_ in range(options.rounds + 1):  # the first round warms up
         for key, task in tasks.items():
