@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from qtpy.QtCore import QObject, QThreadPool, Signal  # type: ignore[attr-defined]  # qtpy's alias
@@ -48,7 +49,8 @@ class _Errand(QObject):
             self._value = self._work()
         except Exception as error:  # noqa: BLE001  # whatever it is, it is handed over
             self._error = error
-        self._ended.emit(self)
+        with suppress(RuntimeError):  # Qt has ended, and with it everything that would listen
+            self._ended.emit(self)
 
     def _on_ended(self, _errand: object) -> None:
         self.deleteLater()  # here, and not on the other thread, if that lets go of it last
