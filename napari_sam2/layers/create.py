@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,6 +15,7 @@ from napari_sam2.layers.place import lay_on
 from napari_sam2.session.prompts import POSITIVE
 
 POLARITY = "polarity"
+_DRAWN = ("region", "tracks")
 _OURS = "napari_sam2"  # key in a layer's metadata, by which we know it whatever its name
 _NEW = "is_new"
 _POINT_FRACTION = 1 / 30  # diameter of a point, in longest sides of the image; see `ScreenSizes`
@@ -169,6 +170,17 @@ def ensure_frame(viewer: ViewerModel, image: Image, below: Layer) -> Shapes:
 def no_longer_new(layer: Layer) -> bool:
     """Tell once whether a layer has just been made, and is empty without a look at its data."""
     return bool(layer.metadata[_OURS].pop(_NEW, False))
+
+
+def drawn_on(layers: Iterable[Layer], image: Image) -> list[Layer]:
+    """Find those layers that are only drawn on an image, and that nobody edits: frame, tracks."""
+    marked = [layer for layer in layers if isinstance(layer.metadata.get(_OURS), dict)]
+    return [
+        layer
+        for layer in marked
+        if layer.metadata[_OURS].get("image") == str(image.unique_id)
+        and layer.metadata[_OURS].get("content") in _DRAWN
+    ]
 
 
 def _find(viewer: ViewerModel, image: Image, content: str) -> Layer | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer
 
-from napari_sam2.layers.create import OurLayers
+from napari_sam2.layers.create import OurLayers, drawn_on
 from napari_sam2.layers.place import PLACE, lay_on
 
 _Place = tuple[Any, ...]
@@ -27,10 +27,12 @@ class Placement:
         Is never changed.
     layers : OurLayers
         Were made for it.
+    others : iterable of Layer
+        The viewer's list. Those that are drawn on the image go along, see `create.drawn_on`.
     """
 
-    def __init__(self, image: Image, layers: OurLayers) -> None:
-        self._image = image
+    def __init__(self, image: Image, layers: OurLayers, others: Iterable[Layer] = ()) -> None:
+        self._image, self._others = image, others
         self._labels, self._prompts = (layers.objects, layers.mask), (layers.shapes, layers.points)
         self._before = _place_of(image)
         self._is_moving = False
@@ -54,7 +56,7 @@ class Placement:
     def _on_image_moved(self) -> None:
         before, self._before = self._before, _place_of(self._image)
         going_along = [layer for layer in self._prompts if _place_of(layer) == before]
-        self._lay_on_image(*self._labels, *going_along)
+        self._lay_on_image(*self._labels, *going_along, *drawn_on(self._others, self._image))
 
     def _on_labels_moved(self) -> None:
         self._lay_on_image(*self._labels)

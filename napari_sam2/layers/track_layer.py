@@ -9,10 +9,10 @@ from napari.components import ViewerModel
 from napari.layers import Image, Tracks
 
 from napari_sam2.errors import PromptError
+from napari_sam2.layers.create import drawn_on, new_mark
+from napari_sam2.layers.place import lay_on
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.track_table import TrackRow
-
-_OURS = "napari_sam2"
 
 
 def show_tracks(
@@ -45,23 +45,17 @@ def show_tracks(
         "frame": [row.frame for row in rows],
     }
     for layer in viewer.layers:
-        if isinstance(layer, Tracks) and layer.metadata.get(_OURS) == str(image.unique_id):
+        if isinstance(layer, Tracks) and layer in drawn_on(viewer.layers, image):
             layer.data, layer.features = data, features
             return layer
     tracks = Tracks(
         data,
         features=features,
         name=f"{image.name}: tracks",
-        metadata={_OURS: str(image.unique_id)},
+        metadata=new_mark(image, "tracks"),
         tail_length=len(planes),
-        scale=image.scale,
-        translate=image.translate,
-        rotate=image.rotate,
-        shear=image.shear,
-        affine=image.affine,
-        units=image.units,
-        axis_labels=image.axis_labels,
     )
+    lay_on(tracks, image)
     viewer.add_layer(tracks)
     return tracks
 

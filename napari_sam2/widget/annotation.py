@@ -69,8 +69,7 @@ class Annotation:
         self.layers = layers
         self._source, self._controller = source, controller
         self._closing = ExitStack()
-        if source.image is not None:
-            self._closing.callback(Placement(source.image, layers).close)
+        self._closing.callback(Placement(source.image, layers, viewer.layers).close)
         self.document = open_document(layers, self._axes)
         self._prompts = PromptLayers(layers.points, layers.shapes)
         self._closing.callback(self._prompts.close)

@@ -10,8 +10,11 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
-from napari_sam2.layers.create import OurLayers, ensure_layers
+from napari_sam2.layers.create import OurLayers, ensure_frame, ensure_layers
 from napari_sam2.layers.placement import Placement
+from napari_sam2.layers.track_layer import show_tracks
+from napari_sam2.session.planes import Plane
+from napari_sam2.session.track_table import TrackRow
 from tests.layers.conftest import SCALED
 
 TURN = np.array([[1, 0, 0, 3], [0, 0.9, 0.2, 1], [0, -0.2, 0.9, 2], [0, 0, 0, 1]])
@@ -106,3 +109,19 @@ def test_after_close_nobody_follows(scaled: Image, layers: OurLayers, placement:
     assert place(layers.mask) == before
     layers.objects.scale = (3, 3, 3)
     assert tuple(layers.objects.scale) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_drawn_on_the_image_goes_along(
+    viewer: ViewerModel, scaled: Image, layers: OurLayers, change: str
+) -> None:
+    frame = ensure_frame(viewer, scaled, below=layers.shapes)
+    row = TrackRow(1, 0, 2.0, 3.0, 9, 0.9, 2.0, "tracked", "")
+    tracks = show_tracks(viewer, scaled, [Plane((1, 2), (0,))], [row])
+    other = viewer.add_tracks([[1, 0, 0, 0], [1, 1, 1, 1]], name="the user's own")
+    before = place(other)
+    placement = Placement(scaled, layers, viewer.layers)
+    setattr(scaled, change, CHANGES[change])
+    assert place(frame) == place(tracks) == place(scaled)
+    assert place(other) == before
+    placement.close()
