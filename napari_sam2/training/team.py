@@ -1,7 +1,7 @@
 """Several processes that train one model: each on its own windows, with the mean of all gradients.
 
-One thread a process. On two cores of an AMD EPYC, two threads in one process took 1.28 times as
-many steps as one; two processes see twice the windows in the same time.
+One thread a process. On two cores of an AMD EPYC a step of four windows took 0.56 s on one thread and
+0.44 s on two; a step of two such processes, eight windows together, took 0.67 s.
 """
 
 from __future__ import annotations
