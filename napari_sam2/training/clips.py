@@ -30,6 +30,8 @@ _DRIFT = 4.0  # pixels a frame, of the camera, at most
 _VANISHES = 0.3  # share of the objects of a movie that do
 _COMES_BACK = 0.4  # share of those that do
 _DEPTHS = (1.5, 9.0)  # frames from the middle of an object in a stack to its end
+_MOST_BENT = 0.12
+_BENDS = 0.03  # change of an outline's waves in a frame, in radii
 _LATER = 0.5  # share of the objects of a stack that come on a later plane,
 _BELOW = 0.6  # and of those that come where another one was
 _FIRST, _NEXT = (-0.5, 0.5), (1.1, 2.5)  # depths to their middles, from the first plane
@@ -73,6 +75,7 @@ class _Pose(NamedTuple):
     size: float  # 0: it is gone
     strength: float
     blur: float
+    waves: NDArray[np.float64]  # of the outline, see `_ripple`
 
 
 def clips(
@@ -207,15 +210,16 @@ def _about(sprites: Sequence[_Sprite], rng: np.random.Generator, frames: int) ->
         angles = rng.normal(0, 0.12) * np.arange(frames)
         sizes = np.exp(np.cumsum(rng.normal(0, 0.03, frames)))
         strengths = np.exp(rng.normal(0, 0.04) * np.arange(frames))
+        waves = _bending(rng, frames)
         if rng.random() < _VANISHES and frames > 2:
             gone = int(rng.integers(1, frames))
             back = gone + int(rng.integers(1, 4)) if rng.random() < _COMES_BACK else frames
             sizes[gone:back] = 0
         plan.append(
             [
-                _Pose(y, x, angle, size, strength, 0.0)
-                for (y, x), angle, size, strength in zip(
-                    places, angles, sizes, strengths, strict=True
+                _Pose(*state)
+                for state in zip(
+                    *places.T, angles, sizes, strengths, np.zeros(frames), waves, strict=True
                 )
             ]
         )
@@ -243,7 +247,7 @@ def _through(
             other = sprites[int(rng.integers(len(plan)))]
             centre = np.array(other.centre) + rng.normal(0, 0.3, 2) * other.diameter
         lean = rng.normal(0, 0.05, 2) * one.diameter
-        angle = rng.normal(0, 0.05)
+        angle, waves = rng.normal(0, 0.05), _bending(rng, frames)
         plan.append(
             [
                 _Pose(
@@ -253,11 +257,28 @@ def _through(
                     float(sizes[at]),
                     float(1 - fades * min(away[at] ** 2, 1)),
                     float(blur * min(away[at] ** 2, 1)),
+                    waves[at],
                 )
                 for at in range(frames)
             ]
         )
     return plan
+
+
+def _bending(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
+    """Give how an outline bends from frame to frame, (T, 4), from not at all."""
+    steps = rng.normal(0, _BENDS, (frames, 4))
+    steps[0] = 0
+    return np.cumsum(steps, 0).clip(-_MOST_BENT, _MOST_BENT)
+
+
+def _ripple(
+    u: NDArray[np.float64], v: NDArray[np.float64], waves: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give how far an object reaches towards each pixel: waves of order two and three."""
+    angle = np.arctan2(u, v)
+    turns = [np.cos(2 * angle), np.sin(2 * angle), np.cos(3 * angle), np.sin(3 * angle)]
+    return 1 + np.tensordot(waves, np.stack(turns), 1)
 
 
 def _paint(image: Tensor, plane: Tensor, sprite: _Sprite, pose: _Pose) -> None:
@@ -272,6 +293,8 @@ def _paint(image: Tensor, plane: Tensor, sprite: _Sprite, pose: _Pose) -> None:
     ys, xs = np.meshgrid(np.arange(y0, y1) - pose.y, np.arange(x0, x1) - pose.x, indexing="ij")
     cos, sin = np.cos(pose.angle) / pose.size, np.sin(pose.angle) / pose.size
     u, v = cos * ys - sin * xs, sin * ys + cos * xs  # from the centre of the sprite, in its pixels
+    ripple = _ripple(u, v, pose.waves)
+    u, v = u / ripple, v / ripple
     ahead = _centre_in(sprite)
     grid = np.stack(
         [2 * (v + ahead[1] + 0.5) / width - 1, 2 * (u + ahead[0] + 0.5) / height - 1], -1

@@ -1,7 +1,7 @@
 """Several processes that train one model: each on its own windows, with the mean of all gradients.
 
-One thread a process. On two cores of an AMD EPYC a step of four windows took 0.56 s on one thread and
-0.44 s on two; a step of two such processes, eight windows together, took 0.67 s.
+One thread a process. On two cores of an AMD EPYC a step of four windows took 0.56 s on one thread
+and 0.44 s on two; a step of two such processes, eight windows together, took 0.67 s.
 """
 
 from __future__ import annotations

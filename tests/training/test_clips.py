@@ -121,3 +121,12 @@ def test_clips_come_without_end() -> None:
         assert clip.labels.any()
         assert clip.pixels.min() >= 0
         assert clip.pixels.max() <= 1
+
+
+def test_outlines_bend_and_the_first_frame_is_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    still = {"STACKS": 0.0, "VANISHES": 0.0, "DRIFT": 0.0, "SPEED": 0.0, "RESTLESS": 0.0}
+    clip = animated(monkeypatch, 3, **still, BENDS=0.05)
+    true = picture()[1] == 1
+    first, last = (plane == 1 for plane in clip.labels[[0, -1]])
+    assert (first & true).sum() / (first | true).sum() > 0.97
+    assert (last & true).sum() / (last | true).sum() < 0.93
