@@ -35,6 +35,8 @@ _BENDS = 0.03  # change of an outline's waves in a frame, in radii
 _LATER = 0.5  # share of the objects of a stack that come on a later plane,
 _BELOW = 0.6  # and of those that come where another one was
 _FIRST, _NEXT = (-0.5, 0.5), (1.1, 2.5)  # depths to their middles, from the first plane
+_THINNEST = 0.25  # diameters: where an object of a stack ends, and only its light is left:
+_GHOST, _GHOST_FADES = (0.0, 0.75), (0.3, 2.0)  # how bright at first, and its decay per depth
 _FLICKER = 0.05
 _SHARP = 0.3  # pixels of blur that nobody sees
 
@@ -72,10 +74,11 @@ class _Pose(NamedTuple):
     y: float
     x: float
     angle: float
-    size: float  # 0: it is gone
+    size: float  # 0: nothing of it can be seen
     strength: float
     blur: float
     waves: NDArray[np.float64]  # of the outline, see `_ripple`
+    is_there: bool = True  # or its blurred light only, from another plane
 
 
 def clips(
@@ -240,8 +243,12 @@ def _through(
         middle = rng.uniform(*(_NEXT if is_later else _FIRST)) * depth
         away = (np.arange(frames) - middle) / depth
         widest = 1.0 if is_later else np.sqrt(1 - (middle / depth) ** 2)  # as it was cut out
-        sizes = np.sqrt(np.clip(1 - away**2, 0, None)) / widest
-        sizes[sizes < 0.25] = 0
+        full = np.sqrt(np.clip(1 - away**2, 0, None))
+        is_there = full > _THINNEST
+        ghost = rng.uniform(*_GHOST) * np.exp(-rng.uniform(*_GHOST_FADES) * (abs(away) - 1))
+        sizes = np.where(is_there, full, rng.uniform(_THINNEST, 0.8)) / widest
+        strengths = np.where(is_there, 1, ghost) * (1 - fades * np.minimum(away**2, 1))
+        blurs = np.where(is_there, blur, 2 + one.diameter * 0.1) * np.minimum(away**2, 1)
         centre = np.array(one.centre)
         if is_later and rng.random() < _BELOW:
             other = sprites[int(rng.integers(len(plan)))]
@@ -255,9 +262,10 @@ def _through(
                     centre[1] + lean[1] * at,
                     angle * at,
                     float(sizes[at]),
-                    float(1 - fades * min(away[at] ** 2, 1)),
-                    float(blur * min(away[at] ** 2, 1)),
+                    float(strengths[at]),
+                    float(blurs[at]),
                     waves[at],
+                    bool(is_there[at]),
                 )
                 for at in range(frames)
             ]
@@ -312,7 +320,8 @@ def _paint(image: Tensor, plane: Tensor, sprite: _Sprite, pose: _Pose) -> None:
     before, labels = image[:, y0:y1, x0:x1], plane[y0:y1, x0:x1]  # views
     # An object that fades gets nearer to what lies behind it.
     before += cover * pose.strength * (colours - before)
-    labels[mask] = sprite.label
+    if pose.is_there:
+        labels[mask] = sprite.label
 
 
 def _centre_in(sprite: _Sprite) -> NDArray[np.float64]:

@@ -25,7 +25,9 @@ def picture(side: int = SIDE) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.repeat(pixels[None], 3, 0)), torch.from_numpy(labels)
 
 
-def animated(monkeypatch: pytest.MonkeyPatch, seed: int, **numbers: float) -> Clip:
+def animated(
+    monkeypatch: pytest.MonkeyPatch, seed: int, **numbers: float | tuple[float, float]
+) -> Clip:
     for name, value in numbers.items():
         monkeypatch.setattr(module, f"_{name}", value)
     monkeypatch.setattr(module, "recolour", lambda pixels, _rng: pixels)
@@ -130,3 +132,13 @@ def test_outlines_bend_and_the_first_frame_is_the_picture(monkeypatch: pytest.Mo
     first, last = (plane == 1 for plane in clip.labels[[0, -1]])
     assert (first & true).sum() / (first | true).sum() > 0.97
     assert (last & true).sum() / (last | true).sum() < 0.93
+
+
+def test_the_light_of_an_object_stays_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a nucleus above the plane: dim and blurred, and no object."""
+    clip = animated(
+        monkeypatch, 2, STACKS=1.0, DEPTHS=(2.0, 2.1), GHOST=(0.7, 0.7), GHOST_FADES=(0.0, 0.0)
+    )
+    assert areas(clip)[-1] == 0
+    there, gone = (float(clip.pixels[at, 0, 28:33, 28:33].mean()) for at in (0, -1))
+    assert 0.2 < gone < there - 0.1
