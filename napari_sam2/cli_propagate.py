@@ -103,6 +103,10 @@ def propagate(
     travels: Annotated[
         bool, typer.Option("--travels", help="The object may move by more than itself in a step.")
     ] = False,
+    fades: Annotated[
+        bool,
+        typer.Option("--fades", help="The object may lose its contrast to what is around it."),
+    ] = False,
     never_stop: Annotated[
         bool, typer.Option("--never-stop", help="Follow to the end, whatever is found.")
     ] = False,
@@ -129,7 +133,7 @@ def propagate(
             first=first,
             last=last,
             method=method.value,
-            stop=_stop_rules(patience, travels=travels, never=never_stop),
+            stop=_stop_rules(patience, travels=travels, fades=fades, never=never_stop),
         )
         pixels = read_picture(stack)
         frames = _frames(pixels, axis, asked)
@@ -224,12 +228,16 @@ def _read_prompts(
     return {1: {plane: said}}
 
 
-def _stop_rules(patience: int, *, travels: bool, never: bool) -> StopRules:
+def _stop_rules(patience: int, *, travels: bool, fades: bool, never: bool) -> StopRules:
     from napari_sam2.session.tracks import NEVER_STOP
 
     if never:
         return NEVER_STOP
-    return StopRules(min_overlap=None if travels else StopRules.min_overlap, patience=patience)
+    return StopRules(
+        min_overlap=None if travels else StopRules.min_overlap,
+        min_contrast=None if fades else StopRules.min_contrast,
+        patience=patience,
+    )
 
 
 def _frames(pixels: NDArray[Any], axis: int, asked: PromptTable) -> list[PlaneImage]:

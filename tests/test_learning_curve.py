@@ -85,6 +85,10 @@ def test_a_log_is_read_and_its_picture_written(
     assert "one click 0.40" in picture.read_text(encoding="utf-8")
 
 
-def test_the_picture_in_the_documents_is_that_of_the_log_beside_them(curve: ModuleType) -> None:
-    log = [json.loads(line) for line in curve.LOG.read_text(encoding="utf-8").splitlines()]
-    assert curve.PICTURE.read_text(encoding="utf-8") == curve.draw(log)
+@pytest.mark.parametrize("name", ["micro", "micro-memory"])
+def test_the_pictures_in_the_documents_are_those_of_the_logs_beside_them(
+    curve: ModuleType, name: str
+) -> None:
+    (pair,) = (pair for pair in curve.LOGS.items() if pair[0].stem == f"{name}-log")
+    log = [json.loads(line) for line in pair[0].read_text(encoding="utf-8").splitlines()]
+    assert pair[1].read_text(encoding="utf-8") == curve.draw(log)

@@ -9,6 +9,7 @@ from functools import cached_property
 from napari_sam2.errors import PromptError
 from napari_sam2.model.outputs import ImageFeatures
 from napari_sam2.session.carry_follower import CarryFollower
+from napari_sam2.session.contrast import Contrast, contrast_of
 from napari_sam2.session.device import memory_errors
 from napari_sam2.session.followers import Follower, Frame, Look, given_mask
 from napari_sam2.session.image_segmenter import ImageSegmenter
@@ -199,7 +200,7 @@ class _Run:
         progress = TrackProgress(self._options)
         given = self._given.get((one.object_id, way.starts[one.object_id]))
         if given is not None:
-            progress.trust(given)
+            progress.trust(given, self._contrast(way.starts[one.object_id], given))
         return progress
 
     def _step(
@@ -214,7 +215,7 @@ class _Run:
         follower, object_id = self._follower, one.object_id
         given = self._given.get((object_id, index))
         if given is not None:
-            return progress.trust(given)
+            return progress.trust(given)  # the frame need not be read
         if progress.has_ended or index in follower.prompted_frames(object_id):
             return []
         if self._options.use_accepted:
@@ -222,12 +223,19 @@ class _Run:
         frame = self._frame(index, one, features)
         with memory_errors(self._segmenter.model.device):
             look = follower.follow(object_id, frame, direction)
-        is_good, found = progress.add(self._tracked(one, frame, look, "tracked"))
+        tracked = self._tracked(one, frame, look, "tracked")
+        is_good, found = progress.add(tracked, self._contrast(index, tracked.mask))
         if is_good or look.object_score <= 0:  # that it is gone may be remembered, an error not
             follower.keep_tracked(object_id, index, direction, look)
         if is_good and self._options.region_moves:
             self._regions.follow(object_id, index, direction, found[-1].mask)
         return found
+
+    def _contrast(self, index: int, mask: PackedMask) -> Contrast | None:
+        """Measure a mask on its frame, if there is a rule; the frame has been read just before."""
+        if self._options.stop.min_contrast is None:
+            return None
+        return contrast_of(self._frames[index], mask)
 
     def _chosen(self, found: list[TrackedMask], direction: int) -> list[TrackedMask]:
         """Give what is better than what was found on the way forth."""

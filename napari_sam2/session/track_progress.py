@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
+from napari_sam2.session.contrast import Contrast
 from napari_sam2.session.gaps import between
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.tracks import PropagationOptions, StopRules, TrackedMask
 
 _REMEMBERED = 5  # good masks that the next one is compared with
+_SEEN = 10  # good masks whose contrast is remembered: of a movie that bleaches, not all
 _SMALL = 64  # pixels: below, areas jump by themselves
 
 
@@ -29,22 +31,27 @@ class TrackProgress:
         self._rules = options.stop
         self._close_gaps = options.close_gaps
         self._areas: deque[int] = deque(maxlen=_REMEMBERED)
+        self._contrasts: deque[Contrast] = deque(maxlen=_SEEN)
         self._last: PackedMask | None = None
         self._held: list[TrackedMask] = []
         self.has_ended = False
 
-    def trust(self, mask: PackedMask) -> list[TrackedMask]:
-        """Go on, or begin anew, from a mask that the user gave."""
+    def trust(self, mask: PackedMask, contrast: Contrast | None = None) -> list[TrackedMask]:
+        """Go on, or begin anew, from a mask that the user gave, and its contrast."""
         found = self._through_gap(mask)
         self._areas.clear()
+        self._contrasts.clear()
+        self._remember(contrast)
         if mask:
             self._areas.append(mask.area)
         self._last = mask
         self.has_ended = False
         return found
 
-    def add(self, tracked: TrackedMask) -> tuple[bool, list[TrackedMask]]:
-        """Judge the next mask.
+    def add(
+        self, tracked: TrackedMask, contrast: Contrast | None = None
+    ) -> tuple[bool, list[TrackedMask]]:
+        """Judge the next mask, and its contrast as `contrast_of` gives it.
 
         Returns
         -------
@@ -54,9 +61,11 @@ class TrackProgress:
         """
         area = tracked.mask.area
         why = objection(tracked, self._last, self._areas, self._rules)
+        why = why or _fading(contrast, self._contrasts, self._rules.min_contrast)
         if not why:
             found = [*self._through_gap(tracked.mask), tracked]
             self._areas.append(area)
+            self._remember(contrast)
             self._last = tracked.mask
             return True, found
         self._held.append(replace(tracked, mask=PackedMask(tracked.mask.shape), stop=why))
@@ -67,6 +76,10 @@ class TrackProgress:
         held, self._held = self._held, []
         self.has_ended = bool(held) or self.has_ended
         return held[:1] + [replace(one, stop="") for one in held[1:]]
+
+    def _remember(self, contrast: Contrast | None) -> None:
+        if contrast is not None and contrast.is_clear:
+            self._contrasts.append(contrast)
 
     def _through_gap(self, mask: PackedMask) -> list[TrackedMask]:
         held, self._held = self._held, []
@@ -99,6 +112,13 @@ def objection(
         if overlap < rules.min_overlap:
             return f"the mask is elsewhere (it shares {overlap:.0%} with the last one)"
     return ""
+
+
+def _fading(contrast: Contrast | None, before: Sequence[Contrast], least: float | None) -> str:
+    if least is None or contrast is None or not before:
+        return ""
+    left = contrast.difference / max((one.difference for one in before), key=abs)
+    return f"it fades ({max(left, 0):.0%} of its contrast is left)" if left < least else ""
 
 
 def _iou(one: PackedMask, other: PackedMask) -> float:

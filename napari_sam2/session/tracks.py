@@ -54,6 +54,9 @@ class StopRules:
         By what factor the area may differ from the median of the last good frames.
     min_overlap : float or None
         IoU of a mask and the last good one, at least. Turn it off for objects that travel.
+    min_contrast : float or None
+        How much of the object's contrast to its surroundings must be left, of the strongest in the
+        last ten good frames: in a stack an object fades where it ends, and another may lie behind.
     patience : int
         So many bad frames in a row may pass before the track ends.
     """
@@ -62,6 +65,7 @@ class StopRules:
     max_growth: float | None = 2.0
     max_shrinkage: float | None = 10.0
     min_overlap: float | None = 0.5
+    min_contrast: float | None = 0.6
     patience: int = 0
 
     def __post_init__(self) -> None:
@@ -75,7 +79,7 @@ class StopRules:
             raise ValueError(f"patience must be a number of frames, got {self.patience}.")
 
 
-NEVER_STOP = StopRules(None, None, None, None)
+NEVER_STOP = StopRules(None, None, None, None, None)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,10 @@ _LINK_TIP = "Between two planes of yours, go both ways and take the mask with th
 _JUMP_TIP = "End where the area doubles or falls to a tenth from one plane to the next."
 _AWAY_TIP = "End where the mask does not overlap with the one before. Off for objects that travel."
 _GONE_TIP = "End where the model finds no object any more."
+_FADES_TIP = (
+    "End where the object's contrast to what is around it falls below 60 % of what it was, as at "
+    "the upper and lower end of an object in a stack."
+)
 _PATIENCE_TIP = "So many bad planes in a row may pass; the gap is closed if the object comes back."
 _WHY_CARRY = "{} carries the mask on: its memory is not trained."
 _WHY_MEMORY = "{} follows by its memory."
@@ -119,6 +123,7 @@ class PropagationPanel(QWidget):
         self._gone = _check("is gone", _GONE_TIP)
         self._jumps = _check("changes its size", _JUMP_TIP)
         self._away = _check("jumps away", _AWAY_TIP)
+        self._fades = _check("fades", _FADES_TIP)
         self._patience = leave_focus(QSpinBox())
         self._patience.setRange(0, _MAX_PATIENCE)
         self._patience.setSuffix(" bad planes pass")
@@ -163,6 +168,10 @@ class PropagationPanel(QWidget):
         )
 
     @property
+    def _rules(self) -> tuple[QCheckBox, ...]:
+        return self._gone, self._jumps, self._away, self._fades
+
+    @property
     def options(self) -> PropagationOptions:
         """How to follow."""
         usual, patience = StopRules(), self._patience.value()
@@ -172,9 +181,10 @@ class PropagationPanel(QWidget):
             max_growth=usual.max_growth if jumps else None,
             max_shrinkage=usual.max_shrinkage if jumps else None,
             min_overlap=usual.min_overlap if self._away.isChecked() else None,
+            min_contrast=usual.min_contrast if self._fades.isChecked() else None,
             patience=patience,
         )
-        is_on = any(part.isChecked() for part in (self._gone, self._jumps, self._away))
+        is_on = any(part.isChecked() for part in self._rules)
         return PropagationOptions(
             method=list(_METHODS)[self._method.currentIndex()],  # type: ignore[arg-type]
             stop=stop if is_on else NEVER_STOP,
@@ -278,7 +288,7 @@ class PropagationPanel(QWidget):
         grid.addWidget(QLabel("Method"), 0, 0)
         grid.addWidget(self._method, 0, 1)
         grid.addWidget(QLabel("End where it"), 1, 0)
-        for row, part in enumerate((self._gone, self._jumps, self._away, self._patience), start=1):
+        for row, part in enumerate((*self._rules, self._patience), start=1):
             grid.addWidget(part, row, 1)
         grid.addWidget(self._link, 5, 0, 1, 2)
         grid.addWidget(self._everything, 6, 0, 1, 2)
