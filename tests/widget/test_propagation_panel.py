@@ -93,6 +93,7 @@ def test_stop_rules_are_what_is_ticked(panel: PropagationPanel) -> None:
     assert panel.options.close_gaps
     panel._gone.setChecked(False)
     panel._jumps.setChecked(False)
+    panel._fades.setChecked(False)
     assert panel.options.stop == NEVER_STOP
 
 
