@@ -2,7 +2,8 @@
 
     python docs/learning_curve.py
 
-Reads `models/micro-log.jsonl` beside this file and writes `images/micro-learning.svg`. Other logs:
+Reads `models/micro-log.jsonl` and `models/micro-memory-log.jsonl` beside this file and writes
+`images/micro-learning.svg` and `images/micro-memory-learning.svg`. Other logs:
 `python docs/learning_curve.py runs/mine/log.jsonl mine.svg`. Standard library only.
 """
 
@@ -17,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-LOG, PICTURE = HERE / "models" / "micro-log.jsonl", HERE / "images" / "micro-learning.svg"
+LOGS = {
+    HERE / "models" / f"{name}-log.jsonl": HERE / "images" / f"{name}-learning.svg"
+    for name in ("micro", "micro-memory")
+}
 
 # Keys of the log that are IoUs on training windows: what they are called, and a colour that
 # colour-blind people tell from the others.
@@ -26,6 +30,8 @@ SERIES = {
     "click2": ("click, corrected", "#56b4e9"),
     "box": ("box", "#d55e00"),
     "box2": ("box, corrected", "#e69f00"),
+    "near": ("next frame", "#009e73"),
+    "far": ("last frame", "#cc79a7"),
 }
 WIDTH, HEIGHT = 760, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 150, 34, 48  # margins; names stand to the right of their lines
@@ -149,10 +155,11 @@ def text(x: float, y: float, words: str, *, anchor: str = "middle", colour: str 
 
 
 def main() -> None:
-    """Draw the log that was named, or that of `micro`."""
-    log, picture = map(Path, sys.argv[1:3]) if len(sys.argv) > 2 else (LOG, PICTURE)
-    entries = [json.loads(entry) for entry in log.read_text(encoding="utf-8").splitlines()]
-    picture.write_text(draw(entries), encoding="utf-8")
+    """Draw the log that was named, or those of `micro`."""
+    named = {Path(sys.argv[1]): Path(sys.argv[2])} if len(sys.argv) > 2 else LOGS
+    for log, picture in named.items():
+        entries = [json.loads(entry) for entry in log.read_text(encoding="utf-8").splitlines()]
+        picture.write_text(draw(entries), encoding="utf-8")
 
 
 if __name__ == "__main__":

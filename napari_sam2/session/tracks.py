@@ -64,7 +64,7 @@ class StopRules:
     min_object_score: float | None = 0.0
     max_growth: float | None = 2.0
     max_shrinkage: float | None = 10.0
-    min_overlap: float | None = 0.5
+    min_overlap: float | None = 0.25
     min_contrast: float | None = 0.6
     patience: int = 0
 
