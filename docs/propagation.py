@@ -20,10 +20,10 @@ from napari_sam2.stage import Stage
 
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1240, 980)
-CLICK = (12, 7, 36)  # z, y, x
+CLICK = (21, 35, 42)  # z, y, x
 ZOOM = 9.0
-AROUND = 8  # planes of the film before and behind the click
-FILM_SIZE = 360  # pixels
+AROUND = 6  # planes of the film before and behind the click
+FILM_SIZE = 280  # pixels
 MILLISECONDS = 180  # a plane
 
 
@@ -74,7 +74,9 @@ def film(stage: Stage) -> list[Image.Image]:
         side = min(shot.size)
         left, top = (shot.width - side) // 2, (shot.height - side) // 2
         square = shot.crop((left, top, left + side, top + side))
-        pictures.append(square.resize((FILM_SIZE, FILM_SIZE)).quantize(64))
+        pictures.append(
+            square.resize((FILM_SIZE, FILM_SIZE)).quantize(32, dither=Image.Dither.NONE)
+        )
     return pictures + pictures[-2:0:-1]
 
 

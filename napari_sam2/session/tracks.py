@@ -65,7 +65,7 @@ class StopRules:
     max_growth: float | None = 2.0
     max_shrinkage: float | None = 10.0
     min_overlap: float | None = 0.25
-    min_contrast: float | None = 0.6
+    min_contrast: float | None = 0.7
     patience: int = 0
 
     def __post_init__(self) -> None:

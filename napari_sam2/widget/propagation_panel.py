@@ -52,7 +52,7 @@ _JUMP_TIP = "End where the area doubles or falls to a tenth from one plane to th
 _AWAY_TIP = "End where the mask does not overlap with the one before. Off for objects that travel."
 _GONE_TIP = "End where the model finds no object any more."
 _FADES_TIP = (
-    "End where the object's contrast to what is around it falls below 60 % of what it was, as at "
+    "End where the object's contrast to what is around it falls below 70 % of what it was, as at "
     "the upper and lower end of an object in a stack."
 )
 _PATIENCE_TIP = "So many bad planes in a row may pass; the gap is closed if the object comes back."

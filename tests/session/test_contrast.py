@@ -77,7 +77,7 @@ def judge(differences: list[float], **rules: float | None) -> list[str]:
 
 
 def test_an_object_ends_where_it_fades() -> None:
-    assert judge([100, 120, 90, 75, 70]) == ["", "", "", "it fades (58% of its contrast is left)"]
+    assert judge([100, 120, 100, 90, 80]) == ["", "", "", "it fades (67% of its contrast is left)"]
     assert judge([-100, -90, 20])[-1] == "it fades (0% of its contrast is left)"
     assert judge([100, 10, 5], min_contrast=None) == ["", ""]
 
