@@ -193,8 +193,9 @@ class _Run:
                     self._follower.forget(object_id, upcoming)
         for track in progress.values():
             yield from self._chosen(track.end(), way.direction)
-        for one in self._objects:
-            self._regions.return_home(one.object_id, way.direction)
+        with memory_errors(self._segmenter.model.device):
+            for one in self._objects:
+                self._regions.return_home(one.object_id, way.direction)
 
     def _progress(self, one: TrackedObject, way: Pass) -> TrackProgress:
         progress = TrackProgress(self._options)
@@ -228,7 +229,8 @@ class _Run:
         if is_good or look.object_score <= 0:  # that it is gone may be remembered, an error not
             follower.keep_tracked(object_id, index, direction, look)
         if is_good and self._options.region_moves:
-            self._regions.follow(object_id, index, direction, found[-1].mask)
+            with memory_errors(self._segmenter.model.device):
+                self._regions.follow(object_id, index, direction, found[-1].mask)
         return found
 
     def _contrast(self, index: int, mask: PackedMask) -> Contrast | None:

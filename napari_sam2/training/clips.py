@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_sam2.training.data import KIND_WEIGHTS, Picture, random_window, recolour
+from napari_sam2.training.data import Picture, choose, random_window, recolour
 
 _MOST = 16  # objects that move; the others of a picture stand still
 _MIN_AREA = 40  # pixels
@@ -89,7 +89,7 @@ def clips(
     canvas: int,
     frames: int,
 ) -> Iterator[Clip]:
-    """Give clips without end, of windows of pictures that are chosen as `data.windows` does.
+    """Give clips without end, of windows of pictures that are chosen as for `data.windows`.
 
     Parameters
     ----------
@@ -102,12 +102,8 @@ def clips(
     frames : int
         Length of a clip.
     """
-    kinds = sorted({picture.kind for picture in pictures})
-    weights = np.array([KIND_WEIGHTS.get(kind, 0.2) for kind in kinds])
-    by_kind = [[picture for picture in pictures if picture.kind == kind] for kind in kinds]
     while True:
-        of_kind = by_kind[rng.choice(len(kinds), p=weights / weights.sum())]
-        picture = of_kind[rng.integers(len(of_kind))]
+        picture = choose(pictures, rng)
         pixels, planes = random_window(picture, rng, side, canvas, recoloured=False)
         clip = animate(pixels, planes[0], rng, frames)
         if clip is not None:
@@ -192,7 +188,7 @@ def _behind(pixels: Tensor, moving: Tensor, rim: int) -> Tensor:
     known = ~hole
     image = pixels.numpy()
     if not known.any():
-        return torch.from_numpy(np.broadcast_to(image.min((1, 2), keepdims=True), image.shape))
+        return pixels.amin((1, 2), keepdim=True).expand_as(pixels).clone()
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     filled = image[:, nearest[0], nearest[1]]
     smooth = np.stack([ndimage.gaussian_filter(channel, 6) for channel in filled])

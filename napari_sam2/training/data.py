@@ -193,11 +193,7 @@ def windows(
 def _draw(
     pictures: Sequence[Picture], rng: np.random.Generator, side: int, canvas: int
 ) -> tuple[Tensor, Tensor]:
-    kinds = sorted({picture.kind for picture in pictures})
-    weights = np.array([KIND_WEIGHTS.get(kind, 0.2) for kind in kinds])
-    kind = rng.choice(kinds, p=weights / weights.sum())
-    of_kind = [picture for picture in pictures if picture.kind == kind]
-    picture = of_kind[rng.integers(len(of_kind))]
+    picture = choose(pictures, rng)
     if side == canvas and rng.random() < _WHOLE:
         return whole_picture(picture, rng, side)
     return random_window(picture, rng, side, canvas)
@@ -207,6 +203,15 @@ def _mirror(window: tuple[Tensor, Tensor], rng: np.random.Generator) -> tuple[Te
     turns, flip = int(rng.integers(4)), rng.random() < 0.5
     pixels, labels = (part.rot90(turns, (-2, -1)) for part in window)
     return (pixels.flip(-1), labels.flip(-1)) if flip else (pixels, labels)
+
+
+def choose(pictures: Sequence[Picture], rng: np.random.Generator) -> Picture:
+    """Draw a picture: its kind by `KIND_WEIGHTS`, then evenly."""
+    kinds = sorted({picture.kind for picture in pictures})
+    weights = np.array([KIND_WEIGHTS.get(kind, 0.2) for kind in kinds])
+    kind = rng.choice(kinds, p=weights / weights.sum())
+    of_kind = [picture for picture in pictures if picture.kind == kind]
+    return of_kind[rng.integers(len(of_kind))]
 
 
 def whole_picture(picture: Picture, rng: np.random.Generator, side: int) -> tuple[Tensor, Tensor]:

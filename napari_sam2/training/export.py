@@ -19,9 +19,9 @@ def export(run: Path, output: Path, config: str = "micro") -> int:
     state = torch.load(run / "state.pt", weights_only=True)
     model = build_sam2(config)
     model.load_state_dict(state["average"])
-    model.has_memory = state.get("memory", False)
+    model.has_memory = state["memory"]
     recipe = {"step": state["step"], **state["recipe"]}
-    told = {"recipe": recipe, "history": state.get("history", [])}
+    told = {"recipe": recipe, "history": state["history"]}
     save_weights(model, output, told, dtype=torch.float16)
     step: int = state["step"]
     return step

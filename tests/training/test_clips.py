@@ -142,3 +142,11 @@ def test_the_light_of_an_object_stays_when_it_has_ended(monkeypatch: pytest.Monk
     assert areas(clip)[-1] == 0
     there, gone = (float(clip.pixels[at, 0, 28:33, 28:33].mean()) for at in (0, -1))
     assert 0.13 < gone < there - 0.1  # the ground has 0.1
+
+
+def test_where_objects_fill_the_picture_there_is_a_plain_ground() -> None:
+    pixels, labels = torch.rand(3, SIDE, SIDE), torch.zeros(SIDE, SIDE, dtype=torch.int64)
+    labels[1:-1, 1:-1] = 5
+    clip = animate(pixels, labels, np.random.default_rng(0), 3)
+    assert clip is not None
+    assert clip.pixels.isfinite().all()
