@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ from napari_sam2.cli_options import (
 from napari_sam2.cli_output import exit_codes, say
 from napari_sam2.errors import PromptError
 from napari_sam2.image_files import TIFF_SUFFIXES, read_picture
+from napari_sam2.session.prompts import Prompts
 from napari_sam2.session.tracks import (
     PropagationOptions,
     StopRules,
@@ -157,6 +159,7 @@ class _Run:
     ) -> None:
         self.segmenter, self._frames, self.options = segmenter, frames, options
         self.found: dict[tuple[int, int], TrackedMask] = {}  # by object and frame
+        self._scores: dict[tuple[int, int], float] = {}  # of the answers to prompts
         self.is_interrupted = False
         self.seconds = 0.0
         first, last = options.first or 0, options.last
@@ -177,7 +180,8 @@ class _Run:
         try:
             objects = [self._object(object_id, asked[object_id], region) for object_id in asked]
             for one in propagate(segmenter, self._frames, objects, self.options):
-                self.found[one.object_id, one.frame] = one
+                key = one.object_id, one.frame
+                self.found[key] = replace(one, iou=self._scores.get(key, one.iou))
                 _show_progress({at for _, at in self.found}, self._planned, started)
         except KeyboardInterrupt:
             self.is_interrupted = True
@@ -186,13 +190,19 @@ class _Run:
             say("")
 
     def _object(self, object_id: int, prompts: dict[int, Any], region: Region) -> TrackedObject:
+        """Answer the prompts as the plugin does, looking close, and follow what was found."""
         from napari_sam2.session.track_regions import first_mask, region_around
 
         if region is Region.WHOLE:
             return TrackedObject(object_id, prompts)
-        masks = [first_mask(self.segmenter, self._frames[at], said) for at, said in prompts.items()]
+        masks, shown = [], dict(prompts)
+        for at, said in prompts.items():
+            mask, self._scores[object_id, at] = first_mask(self.segmenter, self._frames[at], said)
+            if mask:
+                masks.append(mask)
+                shown[at] = Prompts(mask_prompt=mask)
         where = region_around(self.segmenter, self._frames[0], masks)
-        return TrackedObject(object_id, prompts, region=where)
+        return TrackedObject(object_id, shown, region=where)
 
 
 def _check_outputs(stack: Path, output: Path, table: Path | None) -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from napari_sam2.cli import app
 from napari_sam2.session import propagation
-from napari_sam2.session.tracks import TrackedMask
+from napari_sam2.session.tracks import TrackedMask, TrackedObject
 from napari_sam2.weights.loading import save_weights
 from tests.session.conftest import make_tiny_model
 
@@ -147,3 +147,26 @@ def test_the_input_is_never_overwritten(run: Any, stack: Path) -> None:
     result = run("--plane", 1, "--point", "3,4", "--output", stack)
     assert result.exit_code == 2
     assert stack.read_bytes() == before
+
+
+def test_what_a_click_finds_close_by_is_followed_with_its_own_score(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[TrackedObject] = []
+    propagate = propagation.propagate
+
+    def spy(segmenter: Any, frames: Any, objects: list[TrackedObject], options: Any) -> Any:
+        followed.extend(objects)
+        return propagate(segmenter, frames, objects, options)
+
+    monkeypatch.setattr(propagation, "propagate", spy)
+    table = tmp_path / "tracks.csv"
+    for region, is_mask in (("auto", True), ("whole", False)):
+        followed.clear()
+        result = run("--plane", 1, "--point", "9,9", "--region", region, "--table", table)
+        assert result.exit_code == 0, result.output
+        said = followed[0].prompts[1]
+        assert (said.mask_prompt is not None, bool(said.points)) == (is_mask, not is_mask)
+        with table.open() as file:
+            (prompted,) = (row for row in csv.DictReader(file) if row["role"] == "prompted")
+        assert 0 < float(prompted["score"]) < 1

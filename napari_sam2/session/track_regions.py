@@ -38,7 +38,18 @@ def region_around(
     return None if region == image.whole else region
 
 
-def first_mask(segmenter: ImageSegmenter, image: PlaneImage, prompts: Prompts) -> PackedMask:
-    """Answer prompts as a click in the plugin is answered: where the object is not small."""
+def first_mask(
+    segmenter: ImageSegmenter, image: PlaneImage, prompts: Prompts
+) -> tuple[PackedMask, float]:
+    """Answer prompts as a click in the plugin is answered: where the object is not small.
+
+    Returns
+    -------
+    mask : PackedMask
+    iou : float
+        As the model predicts it; 0 where there is no mask.
+    """
     asked = Request(image, prompts, field=FieldOfView("auto"))
-    return segmenter.predict(asked).packed_mask
+    answer = segmenter.predict(asked)
+    scores = answer.iou_predictions
+    return answer.packed_mask, float(scores[answer.chosen]) if len(scores) else 0.0

@@ -20,6 +20,7 @@ from scipy import ndimage
 
 from napari_sam2.image_files import read_planes
 from napari_sam2.session.cache import FeatureCache
+from napari_sam2.session.followers import given_mask
 from napari_sam2.session.frames import frames_along
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import PackedMask
@@ -120,10 +121,9 @@ def evaluate_tracks(
         start = known[len(known) // 2] if from_middle else known[0]
         for prompt in prompts:
             said = prompts_for(masks[start], prompt)
-            seen = first_mask(segmenter, frames[start], said) if prompt != "mask" else None
-            around = [PackedMask.of(masks[start]) if seen is None else seen]
-            region = region_around(segmenter, frames[start], around)
-            one = TrackedObject(label, {start: said}, region=region)
+            mask = given_mask(said) or first_mask(segmenter, frames[start], said)[0]
+            region = region_around(segmenter, frames[start], [mask])
+            one = TrackedObject(label, {start: Prompts(mask_prompt=mask)}, region=region)
             for method in methods:
                 options = PropagationOptions(method=method)
                 found = {

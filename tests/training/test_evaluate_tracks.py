@@ -100,8 +100,8 @@ def test_a_stack_and_a_movie_are_evaluated(
             asked.append((at, options.method))
             yield TrackedMask(at, one.object_id, truth[one.object_id, at], "prompted")
 
-    def known(_segmenter: object, _image: object, said: Prompts) -> PackedMask:
-        return next(iter(truth.values()))
+    def known(_segmenter: object, _image: object, said: Prompts) -> tuple[PackedMask, float]:
+        return next(iter(truth.values())), 0.9
 
     labels = stack()
     truth = {
