@@ -20,7 +20,7 @@ from napari_sam2.stage import Stage
 
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1240, 980)
-CLICK = (21, 35, 42)  # z, y, x
+CLICK = (22, 21, 22)  # z, y, x
 ZOOM = 9.0
 AROUND = 6  # planes of the film before and behind the click
 FILM_SIZE = 280  # pixels
@@ -58,7 +58,7 @@ def follow(stage: Stage) -> None:
     panel.groups["objects"].folded = True
     panel.propagation.requested.emit()
     stage.wait(lambda: not controller.tracking.running)
-    stage.viewer.dims.set_point(0, CLICK[0] + 2)
+    stage.viewer.dims.set_point(0, CLICK[0] + 1)
     stage.look_at((30, 28), ZOOM)
     stage.wait(lambda: not controller.busy)
 
