@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_sam2.session.boxes import contains
 from napari_sam2.session.masks import Box
 from napari_sam2.session.view import View
 
@@ -72,3 +73,31 @@ class ArrayReader:
         """Give a region; see `Read`."""
         y0, x0, y1, x1 = region
         return (self.plane[y0:y1, x0:x1],)
+
+
+class LastRead:
+    """Reads, and keeps what was read last: a part of it is not read again.
+
+    Parameters
+    ----------
+    read : Read
+    """
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._kept: tuple[Box, tuple[NDArray[Any], ...]] | None = None
+
+    def __call__(self, region: Box, step: float) -> tuple[NDArray[Any], ...]:
+        """Give the pixels of a region, at least as fine as asked for."""
+        if self._kept is not None:
+            (y0, x0, y1, x1), pixels = self._kept
+            is_whole = all(part.shape[:2] == (y1 - y0, x1 - x0) for part in pixels)
+            if is_whole and contains((y0, x0, y1, x1), region):
+                rows, columns = (
+                    slice(low - start, high - start)
+                    for low, high, start in ((region[0], region[2], y0), (region[1], region[3], x0))
+                )
+                return tuple(part[rows, columns] for part in pixels)
+        pixels = self._read(region, step)
+        self._kept = region, pixels
+        return pixels

@@ -18,7 +18,7 @@ from napari_sam2.session.memory_follower import MemoryFollower
 from napari_sam2.session.moving_regions import MovingRegions
 from napari_sam2.session.official_frames import official_features
 from napari_sam2.session.passes import FORWARD, Pass, plan
-from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.plane_image import LastRead, PlaneImage
 from napari_sam2.session.postprocess import to_candidates
 from napari_sam2.session.prompts import Prompts
 from napari_sam2.session.region_grid import RegionGrid
@@ -125,6 +125,7 @@ class _Run:
         }
         self._learnt: dict[int, set[int]] = {one.object_id: set() for one in objects}
         self._forward_scores: dict[tuple[int, int], float] = {}
+        self._last: tuple[int, PlaneImage] | None = None
 
     @cached_property
     def _regions(self) -> MovingRegions:
@@ -237,7 +238,7 @@ class _Run:
         """Measure a mask on its frame, if there is a rule; the frame has been read just before."""
         if self._options.stop.min_contrast is None:
             return None
-        return contrast_of(self._frames[index], mask)
+        return contrast_of(self._image(index), mask)
 
     def _chosen(self, found: list[TrackedMask], direction: int) -> list[TrackedMask]:
         """Give what is better than what was found on the way forth."""
@@ -287,12 +288,19 @@ class _Run:
         """Embed the region of an object, once for all objects that share it."""
         region = self._regions.of(one.object_id)
         if region not in features:
-            features[region] = self._embed(self._frames[index], region)
+            features[region] = self._embed(self._image(index), region)
         return Frame(index, features[region], region, self._frames[index].shape)
+
+    def _image(self, index: int) -> PlaneImage:
+        """Give a frame; of the last one, what was read is kept, and nothing is read twice."""
+        if self._last is None or self._last[0] != index:
+            image = self._frames[index]
+            self._last = index, replace(image, read=LastRead(image.read))
+        return self._last[1]
 
     def _see(self, index: int, region: Box) -> Frame:
         """Embed a frame again, in another region."""
-        image = self._frames[index]
+        image = self._image(index)
         return Frame(index, self._embed(image, region), region, image.shape)
 
     def _embed(self, image: PlaneImage, region: Box) -> ImageFeatures:

@@ -4,11 +4,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from napari_sam2.model import Sam2
 from napari_sam2.session.contrast import Contrast, contrast_of
 from napari_sam2.session.masks import PackedMask
-from napari_sam2.session.plane_image import PlaneImage
+from napari_sam2.session.plane_image import LastRead, PlaneImage
 from napari_sam2.session.track_progress import TrackProgress
-from napari_sam2.session.tracks import PropagationOptions, StopRules, TrackedMask
+from napari_sam2.session.tracks import PropagationOptions, StopRules, TrackedMask, TrackedObject
+from tests.session.clips import (
+    CLICK,
+    Clip,
+    CountingSegmenter,
+    ScriptedFollower,
+    frames_of,
+    run,
+)
 
 SHAPE = (60, 80)
 
@@ -88,3 +97,42 @@ def test_a_movie_may_bleach() -> None:
 
 def test_what_was_never_clear_cannot_fade() -> None:
     assert judge([0.2, 0.1, -0.3]) == ["", ""]
+
+
+def test_frames_are_read_once_although_contrast_is_measured(tiny_model: Sam2) -> None:
+    clip = Clip(6)
+    segmenter = CountingSegmenter(tiny_model)
+    one = TrackedObject(3, {2: CLICK})
+    found = run(segmenter, clip, one, follower=ScriptedFollower(), direction="forward")
+    assert frames_of(found) == [2, 3, 4, 5]
+    assert clip.reads == dict.fromkeys((2, 3, 4, 5), 1)
+
+
+def test_only_a_part_of_what_was_read_is_known() -> None:
+    plane = np.arange(60 * 80).reshape(SHAPE)
+    regions = []
+
+    def read(region: tuple[int, int, int, int], _step: float) -> tuple[NDArray[np.int64], ...]:
+        regions.append(region)
+        y0, x0, y1, x1 = region
+        return (plane[y0:y1, x0:x1],)
+
+    last = LastRead(read)
+    for region in ((10, 10, 40, 50), (12, 20, 30, 50), (0, 20, 30, 50), (10, 20, 20, 30)):
+        y0, x0, y1, x1 = region
+        np.testing.assert_array_equal(last(region, 1.0)[0], plane[y0:y1, x0:x1])
+    assert regions == [(10, 10, 40, 50), (0, 20, 30, 50)]
+
+
+def test_a_coarser_level_is_read_again() -> None:
+    plane = np.zeros((100, 100))
+    steps = []
+
+    def read(_region: object, step: float) -> tuple[NDArray[np.float64], ...]:
+        steps.append(step)
+        return (plane[:: int(step), :: int(step)],)
+
+    last = LastRead(read)
+    last((0, 0, 100, 100), 4.0)
+    assert last((0, 0, 100, 100), 1.0)[0].shape == (100, 100)
+    assert steps == [4.0, 1.0]
