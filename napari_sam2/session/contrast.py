@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.plane_image import PlaneImage
 
 _RING = 0.25  # of the square root of the area: width of what is compared with
 _LEAST = 2  # pixels
 _CLEAR = 0.5  # spreads
-_READ_SIDE = 256  # pixels: of a larger object a pyramid is read coarser
+_SIDE = 256  # pixels: of a larger object only every so many are compared
 
 
 class Contrast(NamedTuple):
@@ -60,19 +61,32 @@ def contrast_of(image: PlaneImage, mask: PackedMask) -> Contrast | None:
         min(y1 + width + 1, image.shape[0]),
         min(x1 + width + 1, image.shape[1]),
     )
-    step = max((y1 - y0 + 2 * width) / _READ_SIDE, (x1 - x0 + 2 * width) / _READ_SIDE, 1.0)
-    channels = [np.asarray(part, np.float32) for part in image.read(region, step)]
-    grey = np.mean([part if part.ndim == 2 else part.mean(-1) for part in channels], axis=0)
     inside = mask.crop(region)
-    if inside.shape != grey.shape:  # read from a coarser level
+    step = max(max(inside.shape) / _SIDE, 1.0)
+    grey = _grey(image, region, step)
+    if inside.shape != grey.shape:
         rows, columns = (
             np.arange(new) * old // new for new, old in zip(grey.shape, inside.shape, strict=True)
         )
+        width = max(round(width * grey.shape[0] / inside.shape[0]), 1)
         inside = inside[np.ix_(rows, columns)]
-        width = max(round(width * grey.shape[0] / (region[2] - region[0])), 1)
     near = ndimage.binary_dilation(inside, iterations=1)
     ring = ndimage.binary_dilation(near, iterations=width) & ~near
     if not (inside.any() and ring.any()):
         return None
     around = grey[ring]
     return Contrast(float(grey[inside].mean() - np.median(around)), float(around.std()))
+
+
+def _grey(image: PlaneImage, region: Box, step: float) -> NDArray[np.float32]:
+    """Read every so many pixels of a region, of a pyramid no finer ones: the mean of all channels.
+
+    What is done with it costs by its size to the third power: rings are as wide as objects.
+    """
+    channels = []
+    for part in image.read(region, step):
+        every = max(int(max(part.shape[:2]) / _SIDE), 1)
+        few = np.asarray(part[::every, ::every], np.float32)
+        channels.append(few if few.ndim == 2 else few.mean(-1))
+    grey: NDArray[np.float32] = np.mean(channels, axis=0)
+    return grey

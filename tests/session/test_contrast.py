@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_sam2.model import Sam2
+from napari_sam2.session import contrast
 from napari_sam2.session.contrast import Contrast, contrast_of
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.plane_image import LastRead, PlaneImage
@@ -65,6 +66,25 @@ def test_a_coarser_level_does_as_well() -> None:
 
     found = contrast_of(PlaneImage("p", plane.shape, read), PackedMask.of(mask))
     assert steps[0] > 3
+    assert found is not None
+    assert found.difference == pytest.approx(70, rel=0.03)
+
+
+def test_a_huge_object_costs_no_more_than_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an array, too, which is always read as it is."""
+    rows, columns = np.ogrid[:4000, :4000]
+    mask = np.hypot(rows - 2000, columns - 2000) < 1500
+    sides, dilate = [], contrast.ndimage.binary_dilation
+
+    def spy(part: NDArray[np.bool_], **options: int) -> NDArray[np.bool_]:
+        sides.extend(part.shape)
+        assert options["iterations"] < 100
+        return dilate(part, **options)
+
+    monkeypatch.setattr(contrast.ndimage, "binary_dilation", spy)
+    plane = np.where(mask, 90, 20).astype(np.uint8)
+    found = contrast_of(PlaneImage.of("p", plane), PackedMask.of(mask))
+    assert max(sides) < 2 * contrast._SIDE
     assert found is not None
     assert found.difference == pytest.approx(70, rel=0.03)
 
