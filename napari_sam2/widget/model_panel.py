@@ -27,6 +27,10 @@ class ModelPanel(QWidget):
         self._entries: dict[str, Entry] = {}
         self._choice = QComboBox()
         self._choice.setToolTip("Larger models see more, and take longer.")
+        self._choice.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self._choice.setMinimumContentsLength(8)  # a long name must not widen the dock
         self._hint = quiet(wrapping_label())
         self._choice.activated.connect(self._on_activated)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)

@@ -11,9 +11,11 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_sam2.errors import WeightsError
+from napari_sam2.weights.registry import own_folder
 from napari_sam2.widget import SegmentWidget
 from napari_sam2.widget.image_choice import ImageChoice
 from napari_sam2.widget.keys import KEYS
+from napari_sam2.widget.model_panel import ModelPanel
 from napari_sam2.widget.status_line import StatusLine
 from tests.fakes import SquarePredict
 
@@ -344,6 +346,18 @@ def test_a_long_name_does_not_widen_the_dock(panel: SegmentWidget, stack: Image)
     before = panel.minimumSizeHint().width()
     stack.name = "a very long file name of a microscope, with the date and the time" * 3
     assert panel.minimumSizeHint().width() == before
+
+
+def test_a_long_name_of_a_model_does_not_widen_the_dock(qtbot: QtBot) -> None:
+    def width() -> int:
+        model = ModelPanel()
+        qtbot.addWidget(model)
+        return model.minimumSizeHint().width()
+
+    before = width()
+    own_folder().mkdir(parents=True)  # of this test's own home
+    (own_folder() / f"{'nuclei of the zebrafish ' * 5}.safetensors").write_bytes(b"")
+    assert width() == before
 
 
 def test_full_labels_grow(panel: SegmentWidget, viewer: ViewerModel) -> None:
