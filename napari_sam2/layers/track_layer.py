@@ -44,8 +44,8 @@ def show_tracks(
         "score": [row.score for row in rows],
         "frame": [row.frame for row in rows],
     }
-    for layer in viewer.layers:
-        if isinstance(layer, Tracks) and layer in drawn_on(viewer.layers, image):
+    for layer in drawn_on(viewer.layers, image):
+        if isinstance(layer, Tracks):
             layer.data, layer.features = data, features
             return layer
     tracks = Tracks(

@@ -52,8 +52,9 @@ def propagate(
         Each with a prompt, or with one that `follower` remembers.
     options : PropagationOptions
     follower : Follower, optional
-        Of an earlier run over the same frames, see `follower_for`: prompts on frames that it has
-        tracked are answered as corrections, with its memory. A new one by default.
+        Of an earlier run over the same frames, iterated to its end, see `follower_for`: prompts on
+        frames that it has tracked are answered as corrections, with its memory. A new one by
+        default.
 
     Yields
     ------
@@ -231,11 +232,11 @@ class _Run:
             follower.keep_tracked(object_id, index, direction, look)
         if is_good and self._options.region_moves:
             with memory_errors(self._segmenter.model.device):
-                self._regions.follow(object_id, index, direction, found[-1].mask)
+                self._regions.follow(object_id, index, direction, tracked.mask)
         return found
 
     def _contrast(self, index: int, mask: PackedMask) -> Contrast | None:
-        """Measure a mask on its frame, if there is a rule; the frame has been read just before."""
+        """Measure a mask on its frame, if there is a rule."""
         if self._options.stop.min_contrast is None:
             return None
         return contrast_of(self._image(index), mask)
@@ -292,7 +293,7 @@ class _Run:
         return Frame(index, features[region], region, self._frames[index].shape)
 
     def _image(self, index: int) -> PlaneImage:
-        """Give a frame; of the last one, what was read is kept, and nothing is read twice."""
+        """Give a frame; of the last one, what was read last is kept for `_contrast`."""
         if self._last is None or self._last[0] != index:
             image = self._frames[index]
             self._last = index, replace(image, read=LastRead(image.read))

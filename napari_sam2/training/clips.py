@@ -30,14 +30,14 @@ _DRIFT = 4.0  # pixels a frame, of the camera, at most
 _VANISHES = 0.3  # share of the objects of a movie that do
 _COMES_BACK = 0.4  # share of those that do
 _DEPTHS = (1.5, 9.0)  # frames from the middle of an object in a stack to its end
-_MOST_BENT = 0.12
-_BENDS = 0.03  # change of an outline's waves in a frame, in radii
+_BENDS = 0.03  # change of an outline's waves in a frame, in radii, and
+_MOST_BENT = 0.12  # how far they go
 _LATER = 0.5  # share of the objects of a stack that come on a later plane,
 _BELOW = 0.6  # and of those that come where another one was
 _FIRST, _NEXT = (-0.5, 0.5), (1.1, 2.5)  # depths to their middles, from the first plane
 _THINNEST = 0.25  # diameters: where an object of a stack ends, and only its light is left:
 _GHOST, _GHOST_FADES = (0.0, 0.75), (0.3, 2.0)  # how bright at first, and its decay per depth
-_FLICKER = 0.05
+_FLICKER = 0.05  # of a frame's brightness, a standard deviation
 _SHARP = 0.3  # pixels of blur that nobody sees
 
 
@@ -64,7 +64,8 @@ class _Sprite(NamedTuple):
     colours: Tensor  # (3, h, w)
     cover: Tensor  # (1, h, w), from 0 to 1: what is painted
     mask: Tensor  # (1, h, w), 0 or 1: what is the object
-    centre: tuple[float, float]  # (y, x) in the window
+    middle: tuple[float, float]  # (y, x) of its centre of mass, in its own pixels
+    centre: tuple[float, float]  # the same in the window
     diameter: float
 
 
@@ -171,6 +172,7 @@ def _cut_out(pixels: Tensor, labels: Tensor, rng: np.random.Generator) -> list[_
                 pixels[:, part[0], part[1]].clone(),
                 torch.from_numpy(cover)[None],
                 torch.from_numpy(mask).float()[None],
+                (y, x),
                 (y0 + y, x0 + x),
                 diameter,
             )
@@ -299,10 +301,8 @@ def _paint(image: Tensor, plane: Tensor, sprite: _Sprite, pose: _Pose) -> None:
     u, v = cos * ys - sin * xs, sin * ys + cos * xs  # from the centre of the sprite, in its pixels
     ripple = _ripple(u, v, pose.waves)
     u, v = u / ripple, v / ripple
-    ahead = _centre_in(sprite)
-    grid = np.stack(
-        [2 * (v + ahead[1] + 0.5) / width - 1, 2 * (u + ahead[0] + 0.5) / height - 1], -1
-    )
+    y, x = sprite.middle
+    grid = np.stack([2 * (v + x + 0.5) / width - 1, 2 * (u + y + 0.5) / height - 1], -1)
     where = torch.from_numpy(grid).float()[None]
     layers = torch.cat([sprite.colours, sprite.cover, sprite.mask])[None]
     taken = F.grid_sample(layers, where, padding_mode="border", align_corners=False)[0]
@@ -318,12 +318,6 @@ def _paint(image: Tensor, plane: Tensor, sprite: _Sprite, pose: _Pose) -> None:
     before += cover * pose.strength * (colours - before)
     if pose.is_there:
         labels[mask] = sprite.label
-
-
-def _centre_in(sprite: _Sprite) -> NDArray[np.float64]:
-    """Give the centre of mass of a sprite in its own pixels."""
-    y, x = ndimage.center_of_mass(sprite.mask[0].numpy())
-    return np.array([y, x])
 
 
 def _shifted(plane: Tensor, by: NDArray[np.float64]) -> Tensor:

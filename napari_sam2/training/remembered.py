@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_sam2.model import Sam2
-from napari_sam2.model.outputs import FrameOutput, ImageFeatures
+from napari_sam2.model.outputs import DecoderOutput, FrameOutput, ImageFeatures
 from napari_sam2.model.prompt_encoder import PADDING
 from napari_sam2.model.tracking import (
     MAX_POINTERS,
@@ -140,7 +140,7 @@ class _Track:
         found = None
         if len(rows):
             loss = loss + self._distance(features, seen.image_embed[rows], full[rows])
-            there = type(output)(*(part[rows] for part in output))
+            there = DecoderOutput(*(part[rows] for part in output))
             loss = loss + decoder_loss(there, target[rows]) * len(rows) / count
             shown = there.low_res_masks[
                 torch.arange(len(rows)), there.iou_predictions[:, 1:].argmax(1) + 1
