@@ -42,6 +42,7 @@ from napari_sam2.cli_train import train
 from napari_sam2.errors import PromptError
 from napari_sam2.image_files import check_writable, read_plane, read_stack, write_image
 from napari_sam2.session.arguments import as_field_of_view, as_prompts
+from napari_sam2.session.cleanup import Cleanup
 
 if TYPE_CHECKING:
     from napari_sam2.session.results import Prediction
@@ -105,6 +106,13 @@ def segment(
             "a single point does.",
         ),
     ] = 1,
+    all_parts: Annotated[
+        bool,
+        typer.Option(
+            "--all-parts",
+            help="Keep every part of a mask; otherwise only those that points lie in, if any do.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Segment one object of an image, by points, a box, or both.
@@ -127,7 +135,8 @@ def segment(
             *prompts,
             multimask=True if candidate > 1 else None,
             region=look_at,
-        ).choose(candidate - 1)
+        )
+        prediction = prediction.tidied(Cleanup(not all_parts)).choose(candidate - 1)
         _write(prediction, pixels, output, overlay)
     result = {
         "image": str(image),

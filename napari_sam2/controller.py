@@ -500,7 +500,9 @@ class Controller:
         work, answer = self._reader.work_on(question.plane), None
         before = None if work is None else work.answer
         if prediction.candidates:
-            chosen = choose_candidate(prediction.candidates, self.rule, self._last_choice)
+            assert self._document is not None
+            tidied = prediction.tidied(self._document.cleanup).candidates
+            chosen = choose_candidate(tidied, self.rule, self._last_choice)
             answer = replace(answer_of(prediction, chosen), prompts=question.prompts)
         else:
             self._asker.give_up(question)

@@ -93,6 +93,7 @@ def as_shown(image: NDArray[np.uint8], limits: tuple[float, float]) -> NDArray[n
 def segment(image: NDArray[np.uint8], model: str, output: Path) -> None:
     """Segment every object of `JOBS` by script, and write the mask and the overlay."""
     import napari_sam2
+    from napari_sam2.session.cleanup import Cleanup
     from napari_sam2.session.overlay import draw_overlay
 
     started = time.perf_counter()
@@ -105,6 +106,7 @@ def segment(image: NDArray[np.uint8], model: str, output: Path) -> None:
     predictions: list[Prediction] = []
     for number, job in enumerate(JOBS, start=1):
         prediction = segmenter.segment(image, job.points, job.polarity, box=job.box)
+        prediction = prediction.tidied(Cleanup())
         labels[prediction.mask & (labels == 0)] = number
         predictions.append(prediction)
         _say(_report(number, job, prediction))

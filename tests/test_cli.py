@@ -13,6 +13,8 @@ from typer.testing import CliRunner, Result
 
 from napari_sam2.cli import app
 from napari_sam2.image_files import read_plane, write_image
+from napari_sam2.session.cleanup import Cleanup
+from napari_sam2.session.masks import PackedMask
 from napari_sam2.weights.loading import save_weights
 from tests.session.conftest import make_tiny_model
 
@@ -153,7 +155,19 @@ def test_the_same_as_in_python(segment: Any, weights: Path, tmp_path: Path) -> N
     prediction = ImageSegmenter(load_model(str(weights), "cpu")).segment(
         IMAGE, points=[(40, 30), (20, 10.5)], polarity=[1, 0], box=(5, 6, 50, 80), region="auto"
     )
-    np.testing.assert_array_equal(read_plane(tmp_path / "m.tif") > 0, prediction.mask)
+    tidied = prediction.tidied(Cleanup())
+    np.testing.assert_array_equal(read_plane(tmp_path / "m.tif") > 0, tidied.mask)
+
+
+@pytest.mark.parametrize(("options", "area"), [((), 100), (("--all-parts",), 104)])
+def test_of_a_mask_in_parts_what_is_clicked_is_written(
+    segment: Any, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], area: int
+) -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[15:25, 25:35] = mask[40:42, 80:82] = True
+    in_parts = (PackedMask.of(mask),) * 3
+    monkeypatch.setattr("napari_sam2.session.postprocess.to_candidates", lambda *_: in_parts)
+    assert json.loads(segment("--point", "20,30", "--json", *options).stdout)["area"] == area
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +13,21 @@ from scipy import ndimage
 
 from napari_sam2.session.masks import PackedMask
 
+Point = tuple[float, float]
 _TOUCHING = np.ones((3, 3), bool)  # pixels that meet at a corner belong together
 
 
 @dataclass(frozen=True)
 class Cleanup:
-    """Smooths, fills and drops, in this order; all off by default.
+    """Keeps what was clicked, smooths, fills and drops, in this order.
 
     The work depends on the size of the object, not of the plane. An object never vanishes.
 
     Attributes
     ----------
+    only_clicked : bool
+        Keep only the parts that were clicked, where any was; on by default, for an object is most
+        often of one piece. Masks of a box alone, and those that were followed, keep all parts.
     fill_holes : bool
         Fill background that the object encloses. A bay that the border of the plane closes off
         is not enclosed: nobody can see whether it goes on.
@@ -34,6 +40,7 @@ class Cleanup:
         nothing would be left stays as it is.
     """
 
+    only_clicked: bool = True
     fill_holes: bool = False
     min_area: int = 0
     smooth: int = 0
@@ -43,12 +50,18 @@ class Cleanup:
             if value < 0:
                 raise ValueError(f"{name} must be a number of pixels, got {value}. Use 0 for off.")
 
-    def __bool__(self) -> bool:
-        return self.fill_holes or self.min_area > 1 or self.smooth > 0
+    def apply(self, mask: PackedMask, clicks: Sequence[Point] = ()) -> PackedMask:
+        """Give the tidied mask; the same one when there is nothing to do.
 
-    def apply(self, mask: PackedMask) -> PackedMask:
-        """Give the tidied mask; the same one when all is off."""
-        if not (self and mask):
+        Parameters
+        ----------
+        mask : PackedMask
+        clicks : sequence of (y, x)
+            Points on the object, as in `Prompts`.
+        """
+        if self.only_clicked:
+            mask = clicked_parts(mask, tuple(clicks))
+        if not mask or not (self.fill_holes or self.min_area > 1 or self.smooth > 0):
             return mask
         y0, x0, y1, x1 = mask.box
         top, left = max(y0 - self.smooth, 0), max(x0 - self.smooth, 0)
@@ -61,6 +74,26 @@ class Cleanup:
         if self.min_area > 1:
             part = _without_islands(part, self.min_area)
         return PackedMask.of(part, (top, left), mask.shape)
+
+
+RAW = Cleanup(only_clicked=False)
+"""Leaves masks as the model made them."""
+
+
+@lru_cache(maxsize=8)  # the candidates of an answer, which are shown more than once
+def clicked_parts(mask: PackedMask, clicks: tuple[Point, ...]) -> PackedMask:
+    """Keep the parts of a mask that clicks (y, x) lie in; all of it if none does."""
+    if not mask or not clicks:
+        return mask
+    parts, count = ndimage.label(mask.crop(), _TOUCHING)
+    if count < 2:
+        return mask
+    y0, x0, y1, x1 = mask.box
+    pixels = [(math.floor(y + 0.5), math.floor(x + 0.5)) for y, x in clicks]
+    clicked = {parts[y - y0, x - x0] for y, x in pixels if y0 <= y < y1 and x0 <= x < x1} - {0}
+    if not clicked or len(clicked) == count:
+        return mask
+    return PackedMask.of(np.isin(parts, list(clicked)), (y0, x0), mask.shape)
 
 
 def _smoothed(part: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:

@@ -526,8 +526,7 @@ class Document:
 
     def _tidied(self, answer: Answer) -> PackedMask:
         """Give the chosen mask, cleaned up unless the user gave it."""
-        is_predicted = bool(answer.prompts) or answer.is_tracked
-        return self.cleanup.apply(answer.mask) if is_predicted else answer.mask
+        return answer.tidied(answer.mask, self.cleanup)
 
     def _reopened(self, work: PlaneWork | None, mask: PackedMask) -> PlaneWork:
         """Give back the answer, with what differs from it as corrections by hand."""

@@ -23,6 +23,7 @@ from napari_sam2.session.cache import (
     content_key,
     picture_key,
 )
+from napari_sam2.session.cleanup import clicked_parts
 from napari_sam2.session.device import memory_errors, wait_for
 from napari_sam2.session.feature_store import Features
 from napari_sam2.session.lazy_plane import is_lazy, lazy_plane
@@ -337,9 +338,10 @@ def _as_plane_image(image: ArrayLike) -> PlaneImage:
 
 
 def _best_mask(prediction: Prediction) -> PackedMask:
-    """Give the best candidate that is not empty; an empty mask if there is none."""
+    """Give what was clicked of the best candidate that is not empty; an empty mask if none is."""
     empty = PackedMask(prediction.request.image.shape)
-    return next((mask for mask in prediction.candidates if mask), empty)
+    best = next((mask for mask in prediction.candidates if mask), empty)
+    return clicked_parts(best, prediction.request.prompts.clicks)
 
 
 def _last_good(looks: Mapping[Box, Prediction], grid: RegionGrid) -> Prediction:

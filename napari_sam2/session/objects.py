@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import POSITIVE, LowResMask, Prompts
@@ -103,6 +104,12 @@ class Answer:
     def is_tracked(self) -> bool:
         """Whether the mask was found by following the object from other planes."""
         return bool(self.model) and not self.prompts
+
+    def tidied(self, candidate: PackedMask, cleanup: Cleanup) -> PackedMask:
+        """Give one of the candidates cleaned up, unless the user gave it."""
+        if self.prompts or self.is_tracked:
+            return cleanup.apply(candidate, self.prompts.clicks)
+        return candidate
 
     @property
     def region(self) -> Box | None:

@@ -100,11 +100,16 @@ class Prompts:
         return box_around(self.points, *boxes)
 
     @property
+    def clicks(self) -> tuple[tuple[float, float], ...]:
+        """The points on the object, (y, x)."""
+        points = zip(self.points, self.polarity, strict=True)
+        return tuple(point for point, value in points if value == POSITIVE)
+
+    @property
     def size(self) -> float:
         """Longer side of the object, as far as the prompts tell; 0 if they tell nothing."""
         boxes = [box for box in (self.box, self._mask_box) if box is not None]
-        points = zip(self.points, self.polarity, strict=True)
-        box = box_around([point for point, value in points if value == POSITIVE], *boxes)
+        box = box_around(self.clicks, *boxes)
         return 0.0 if box is None else float(max(box[2] - box[0], box[3] - box[1]))
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.prompts import Request
 
@@ -95,3 +96,8 @@ class Prediction:
     def choose(self, candidate: int) -> Prediction:
         """Give the same answer with another candidate chosen; counts round past either end."""
         return replace(self, chosen=candidate % max(len(self.candidates), 1))
+
+    def tidied(self, cleanup: Cleanup) -> Prediction:
+        """Give the same answer with tidied candidates, as the panel shows them."""
+        clicks = self.request.prompts.clicks
+        return replace(self, candidates=tuple(cleanup.apply(c, clicks) for c in self.candidates))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from napari_sam2.session.boxes import box_around
+from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.plane_image import PlaneImage
@@ -50,6 +51,6 @@ def first_mask(
         As the model predicts it; 0 where there is no mask.
     """
     asked = Request(image, prompts, field=FieldOfView("auto"))
-    answer = segmenter.predict(asked)
+    answer = segmenter.predict(asked).tidied(Cleanup())
     scores = answer.iou_predictions
     return answer.packed_mask, float(scores[answer.chosen]) if len(scores) else 0.0

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sam2.errors import PromptError
 from napari_sam2.session.answers import choose_candidate
+from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.plane_image import PlaneImage
@@ -122,8 +123,9 @@ def score_target(segmenter: ImageSegmenter, target: Target, mode: Mode = "auto")
 class Asker:
     """Asks about one picture as the plugin does, for `protocols.Ask`.
 
-    A correction comes with the logits of the mask that is shown, and begins in the region where
-    that was found. What was found of other objects is not made use of.
+    Masks are tidied as by default. A correction comes with the logits of the mask that is shown,
+    and begins in the region where that was found. What was found of other objects is not made use
+    of.
     """
 
     def __init__(self, segmenter: ImageSegmenter, picture: Picture, mode: Mode = "auto") -> None:
@@ -142,6 +144,7 @@ class Asker:
             field = replace(field, near=before.region or self._image.whole)
         request = Request(self._image, prompts, multimask=multimask, field=field)
         prediction = self._segmenter.predict(request)
+        prediction = prediction.tidied(Cleanup())
         return prediction.choose(choose_candidate(prediction.candidates))
 
 

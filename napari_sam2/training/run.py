@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from napari_sam2.model import Sam2
 from napari_sam2.training.data import Picture
-from napari_sam2.training.precision import quick_matrices
+from napari_sam2.training.precision import is_quick, quick_matrices
 from napari_sam2.training.provenance import beginning
 from napari_sam2.training.team import Team
 
@@ -50,7 +50,7 @@ class Schedule:
         Train for this long, not for `steps`; the learning rate follows the clock too. For a
         machine of unknown speed. Pauses do not count. 0: by steps.
     bfloat16 : bool
-        Multiply matrices in bfloat16, see `precision`.
+        Multiply matrices in bfloat16, see `precision`, if the processor is faster at that.
     """
 
     steps: int = 7_400
@@ -88,6 +88,8 @@ class Run(ABC, Generic[Batch]):
         Done so far, by the team's clock.
     clock : float
         The same by this process's own.
+    is_quick : bool
+        Whether matrices are multiplied in bfloat16.
     history : list of dict
         How it began and went on, see `provenance.beginning`.
     """
@@ -104,6 +106,9 @@ class Run(ABC, Generic[Batch]):
         self.model = model.train()
         self.recipe = recipe
         self.folder = folder
+        self.is_quick = recipe.bfloat16 and is_quick()
+        if recipe.bfloat16 and not self.is_quick:
+            logger.info("This processor is slower in bfloat16: training in float32.")
         self.step = 0
         self.seconds = self.clock = 0.0
         self.history: list[dict[str, Any]] = []
@@ -167,7 +172,7 @@ class Run(ABC, Generic[Batch]):
         """Take one optimiser step and give its losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        with quick_matrices() if self.recipe.bfloat16 else nullcontext():
+        with quick_matrices() if self.is_quick else nullcontext():
             loss, scores = self.loss(batch)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()

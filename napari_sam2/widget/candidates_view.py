@@ -10,6 +10,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_sam2.session.cleanup import RAW, Cleanup
 from napari_sam2.session.masks import Box, PackedMask
 from napari_sam2.session.objects import Answer
 from napari_sam2.widget.icon_button import IconButton
@@ -57,13 +58,13 @@ class CandidatesView(QWidget):
         self.show_answer(None)
         self.show_keys(DEFAULT_KEYS)
 
-    def show_answer(self, answer: Answer | None) -> None:
-        """Show the candidates of an answer; None, or one without candidates, shows none."""
+    def show_answer(self, answer: Answer | None, cleanup: Cleanup = RAW) -> None:
+        """Show the candidates of an answer, tidied; None, or one without any, shows none."""
         count = 0 if answer is None else len(answer.candidates)
         self._summary.setText(describe_answer(answer))
         for arrow in (self._previous, self._next):
             arrow.setEnabled(count > 1)
-        self._strip.show_answer(answer if count else None)
+        self._strip.show_answer(answer if count else None, cleanup)
 
     def set_color(self, color: str) -> None:
         """Draw the masks in a colour, the object's."""
@@ -103,18 +104,20 @@ class _Strip(QWidget):
         self._items: list[_Item] = []
         self._chosen = 0
         self._candidates: tuple[PackedMask, ...] = ()
+        self._cleanup = RAW
         leave_focus(self)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip("All masks that the model offers. Click on the one you mean.")
 
-    def show_answer(self, answer: Answer | None) -> None:
+    def show_answer(self, answer: Answer | None, cleanup: Cleanup) -> None:
         if answer is None:
             self._candidates, self._items = (), []
-        elif answer.candidates is not self._candidates:
-            self._candidates = answer.candidates
-            box = common_box(answer.candidates)
-            pairs = zip(answer.candidates, answer.scores, strict=True)
+        elif answer.candidates is not self._candidates or cleanup != self._cleanup:
+            self._candidates, self._cleanup = answer.candidates, cleanup
+            masks = tuple(answer.tidied(mask, cleanup) for mask in answer.candidates)
+            box = common_box(masks)
+            pairs = zip(masks, answer.scores, strict=True)
             self._items = [_Item(_image(mask, box), _caption(mask, s)) for mask, s in pairs]
         self._chosen = 0 if answer is None else answer.chosen
         self.update()

@@ -349,7 +349,7 @@ class SegmentWidget(QWidget):
             at_work, objects = document.at_work, self._annotation.layers.objects
             panel.heading.setText(f"Object {at_work.object_id}")
             panel.candidates.set_color(_hex(objects.get_color(at_work.object_id)))
-            panel.candidates.show_answer(controller.answer)
+            panel.candidates.show_answer(controller.answer, document.cleanup)
             panel.object.allow_commit(controller.can_commit)
             panel.object.allow_cancel(bool(at_work.prompts or at_work.planes))
             panel.object.show_history(document.undo_title, document.redo_title)

@@ -58,6 +58,9 @@ _FIELD_TIP = (
     "the object, closer for a small one. Fixed: what is in the frame now, or of the next mask."
 )
 _EACH_TIP = "Every box or outline that you draw becomes an object by itself, one after the other."
+_CLICKED_TIP = (
+    "Of a mask in several parts, keep those that you clicked. Masks of a box keep all their parts."
+)
 _HOLES_TIP = "Fill what a mask encloses. You see it before you keep it."
 _AREA_TIP = "Drop loose parts of a mask with fewer pixels than this; 0 drops none."
 _SMOOTH_TIP = "Smooth the outline within so many pixels; 0 leaves it as the model drew it."
@@ -90,6 +93,7 @@ class OptionsPanel(QWidget):
         self._policy = _choice(_POLICIES, _POLICY_TIP)
         self._field = _choice(_FIELDS, _FIELD_TIP)
         self._each = _check("Each shape is an object", _EACH_TIP)
+        self._clicked = _check("Only what is clicked", _CLICKED_TIP)
         self._holes = _check("Fill holes", _HOLES_TIP)
         self._area = _number(MAX_PIXELS, _AREA_TIP)
         self._smooth = _number(MAX_SMOOTH, _SMOOTH_TIP)
@@ -106,6 +110,7 @@ class OptionsPanel(QWidget):
         for box, is_on in (
             (self._live, settings.live),
             (self._each, settings.each_shape),
+            (self._clicked, settings.only_clicked),
             (self._holes, settings.fill_holes),
         ):
             with QSignalBlocker(box):
@@ -135,7 +140,8 @@ class OptionsPanel(QWidget):
             ("Field of view", self._field),
             ("First mask", self._rule),
             ("Overlap", self._policy),
-            ("Clean-up", self._holes),
+            ("Clean-up", self._clicked),
+            ("", self._holes),
             ("Drop below", self._area),
             ("Smooth by", self._smooth),
             ("Large labels", self._folder),
@@ -156,6 +162,7 @@ class OptionsPanel(QWidget):
         self._ask.clicked.connect(lambda: self.predict_requested.emit())
         self._live.toggled.connect(self._setting("live"))
         self._each.toggled.connect(self._setting("each_shape"))
+        self._clicked.toggled.connect(self._setting("only_clicked"))
         self._holes.toggled.connect(self._setting("fill_holes"))
         self._rule.activated.connect(lambda at: self._change("rule", list(_RULES)[at]))
         self._field.activated.connect(lambda at: self._change("field_of_view", list(_FIELDS)[at]))

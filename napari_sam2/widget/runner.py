@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy's 
 from napari_sam2.asker import Report, Stream, Tell, Work
 from napari_sam2.errors import Sam2Error
 from napari_sam2.session.cache_folder import CacheFolder, CacheOptions
+from napari_sam2.session.cleanup import Cleanup
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
 from napari_sam2.session.track_job import TrackJob
@@ -212,6 +213,7 @@ class LazyPredict:
         """
         here = replace(request, device=_device_here(request.device))
         prediction = self._ready(report).predict(here, report)
+        prediction.tidied(Cleanup())  # remembered: the viewer's thread need not label large masks
         self.device = _describe(prediction.device)
         return replace(prediction, request=request)
 

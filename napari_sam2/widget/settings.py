@@ -40,6 +40,8 @@ class Settings:
         One of `RULES`: which candidate is shown first.
     policy : str
         One of `POLICIES`: who gets the pixels where masks meet.
+    only_clicked : bool
+        Keep only the parts of a mask that were clicked.
     fill_holes : bool
         Fill the holes of a mask that is kept.
     min_area : int
@@ -73,6 +75,7 @@ class Settings:
     live: bool = True
     rule: Rule = "best"
     policy: Policy = "keep"
+    only_clicked: bool = True
     fill_holes: bool = False
     min_area: int = 0
     smooth: int = 0
@@ -93,7 +96,7 @@ class Settings:
     @property
     def cleanup(self) -> Cleanup:
         """What is tidied of a mask before it is kept."""
-        return Cleanup(self.fill_holes, self.min_area, self.smooth)
+        return Cleanup(self.only_clicked, self.fill_holes, self.min_area, self.smooth)
 
     @property
     def cache(self) -> CacheOptions:
@@ -219,6 +222,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "live": _flag,
     "rule": _one_of(RULES),
     "policy": _one_of(POLICIES),
+    "only_clicked": _flag,
     "fill_holes": _flag,
     "min_area": _up_to(MAX_PIXELS),
     "smooth": _up_to(MAX_SMOOTH),

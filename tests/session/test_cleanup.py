@@ -24,8 +24,43 @@ def random_mask(seed: int, shape: tuple[int, int], density: float = 0.5) -> np.n
 
 def test_nothing_changes_when_all_is_off() -> None:
     mask = PackedMask.of(random_mask(0, (20, 30)))
-    assert Cleanup().apply(mask) is mask
-    assert not Cleanup(min_area=1)
+    assert Cleanup(only_clicked=False).apply(mask, [(3, 3)]) is mask
+    assert Cleanup(min_area=1).apply(mask) is mask
+
+
+SPECKS = drawn("##..#", "##...", "...##", "#..##")  # four parts
+
+
+@pytest.mark.parametrize(
+    ("clicks", "rows"),
+    [
+        ([(0, 1)], ["##...", "##...", ".....", "....."]),
+        ([(0.4, 4.4)], ["....#", ".....", ".....", "....."]),  # within half a pixel
+        ([(1, 0), (3, 3), (0, 0)], ["##...", "##...", "...##", "...##"]),
+        ([(1, 1), (1, 4)], ["##...", "##...", ".....", "....."]),  # the second lies beside it
+    ],
+)
+def test_only_parts_that_were_clicked_are_kept(
+    clicks: list[tuple[float, float]], rows: list[str]
+) -> None:
+    tidied = Cleanup().apply(PackedMask.of(SPECKS), clicks)
+    np.testing.assert_array_equal(tidied.to_array(), drawn(*rows))
+
+
+@pytest.mark.parametrize("clicks", [[], [(2, 1)], [(-0.5, 9.0)], [(4, 5)]])
+def test_a_mask_that_no_click_lies_in_keeps_all_parts(clicks: list[tuple[float, float]]) -> None:
+    mask = PackedMask.of(SPECKS)
+    assert Cleanup().apply(mask, clicks) is mask
+
+
+def test_parts_that_meet_at_a_corner_are_one() -> None:
+    mask = PackedMask.of(drawn("##..", "##..", "..##"))
+    assert Cleanup().apply(mask, [(0, 0)]) is mask
+
+
+def test_all_parts_are_kept_on_demand() -> None:
+    mask = PackedMask.of(SPECKS)
+    assert Cleanup(only_clicked=False).apply(mask, [(0, 0)]) is mask
 
 
 def test_an_empty_mask_stays_empty() -> None:

@@ -332,6 +332,19 @@ def test_cleaning_up_is_seen_before_it_is_kept(desk: Desk) -> None:
     assert (desk.data[1] == square(1, 1, 5)).all()
 
 
+def test_only_what_was_clicked_is_kept_until_all_parts_are_asked_for(desk: Desk) -> None:
+    clicked, elsewhere = square(1, 1), square(9, 9)
+    desk.click(2, 2)
+    desk.answer(clicked | elsewhere)
+    mask = desk.document.mask_on(PLANE)
+    assert mask is not None
+    assert (mask.to_array() == clicked).all()
+    desk.document.cleanup = Cleanup(only_clicked=False)
+    mask = desk.document.mask_on(PLANE)
+    assert mask is not None
+    assert (mask.to_array() == (clicked | elsewhere)).all()
+
+
 @pytest.mark.parametrize(
     ("act", "sentence"),
     [

@@ -519,6 +519,22 @@ def test_the_automatic_region_follows_a_small_object(
     assert len(spy.embedded) >= 1
 
 
+def test_the_automatic_region_follows_what_was_clicked_not_specks(
+    segmenter: ImageSegmenter, tiny_model: Sam2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.full((1, 1, LOW_RES, LOW_RES), -8.0)
+    middle = LOW_RES // 2
+    logits[0, 0, middle - 1 : middle + 1, middle - 1 : middle + 1] = 8
+    logits[0, 0, 0, 0] = logits[0, 0, -1, -1] = 8
+    answer = MaskOutput(logits, torch.ones(1, 1), torch.ones(1))
+    monkeypatch.setattr(tiny_model, "decode", lambda *args, **kwargs: answer)
+    image = np.random.default_rng(0).integers(0, 256, (500, 500), dtype=np.uint8)
+    prediction = segmenter.segment(image, points=[(250, 250)], region="auto")
+    assert prediction.region is not None
+    y0, _, y1, _ = prediction.region
+    assert y1 - y0 < 300  # of 500; with the specks it would stay the whole
+
+
 @pytest.mark.parametrize(
     ("looks", "chosen"),
     [

@@ -487,7 +487,8 @@ def test_a_run_by_the_clock_ends_with_its_time(
     assert other.step == trainer.step, "it does not go on"
 
 
-def test_bfloat16_trains_about_the_same(tmp_path: Path) -> None:
+def test_bfloat16_trains_about_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "is_quick", lambda: True)
     told = []
     for quick in (False, True):
         torch.manual_seed(3)
@@ -499,6 +500,18 @@ def test_bfloat16_trains_about_the_same(tmp_path: Path) -> None:
     plain, quick_told = told
     assert quick_told["loss"] == pytest.approx(plain["loss"], rel=0.05)
     assert quick_told["dense"] == pytest.approx(plain["dense"], rel=0.05)
+
+
+def test_where_bfloat16_is_slower_float32_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "is_quick", lambda: False)
+    told = []
+    for wanted in (False, True):
+        torch.manual_seed(3)
+        recipe = replace(RECIPE, bfloat16=wanted, dense_only=-1)
+        told.append(train(Trainer(build_sam2(WEE), recipe, tmp_path / str(wanted)), 1)[0])
+    assert told[0] == told[1]
 
 
 def test_outlines_are_answered(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:

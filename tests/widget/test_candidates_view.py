@@ -9,6 +9,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QColor, QImage
 from qtpy.QtWidgets import QLabel, QWidget
 
+from napari_sam2.session.cleanup import RAW, Cleanup
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.objects import Answer
 from napari_sam2.session.prompts import Prompts
@@ -125,6 +126,19 @@ def test_a_large_mask_is_never_unpacked_for_a_thumbnail(
     monkeypatch.setattr(PackedMask, "crop", Mock(side_effect=AssertionError("unpacked")))
     candidates.show_answer(Answer(Prompts(), (small, whole, small), (0.9, 0.8, 0.7)))
     assert "1 of 3" in text(candidates)
+
+
+def test_masks_are_shown_and_measured_as_they_will_be_kept(candidates: CandidatesView) -> None:
+    mask = np.zeros((16, 16), bool)
+    mask[1:5, 1:5] = mask[10:15, 10:15] = True
+    clicked = Answer(Prompts(((2.0, 2.0),), (1,)), (PackedMask.of(mask),), (0.9,))
+    candidates.show_answer(clicked, Cleanup())
+    tidied = painted(candidates)
+    candidates.show_answer(clicked, RAW)
+    assert painted(candidates) != tidied
+    small = Answer(clicked.prompts, (PackedMask.of(mask[:8, :8], shape=(16, 16)),), (0.9,))
+    candidates.show_answer(small, RAW)
+    assert painted(candidates) == tidied
 
 
 def test_a_distant_speck_does_not_make_the_object_small() -> None:

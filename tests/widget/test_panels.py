@@ -170,12 +170,13 @@ def test_every_option_changes_its_setting(shown) -> None:
     panel, heard = shown(OptionsPanel()), Mock()
     panel.changed.connect(heard)
     settings = Settings()
-    live, each, holes = panel.findChildren(QCheckBox)
+    live, each, clicked, holes = panel.findChildren(QCheckBox)
     field, rule, policy, *_ = panel.findChildren(QComboBox)
     area, smooth = panel.findChildren(QSpinBox)
     steps = (
         (live.click, {"live": False}),
         (each.click, {"each_shape": True}),
+        (clicked.click, {"only_clicked": False}),
         (holes.click, {"fill_holes": True}),
         (lambda: field.activated.emit(MODES.index("visible")), {"field_of_view": "visible"}),
         (lambda: rule.activated.emit(RULES.index("same")), {"rule": "same"}),
@@ -195,9 +196,10 @@ def test_every_option_changes_its_setting(shown) -> None:
 def test_settings_are_shown_without_an_echo(shown, rule: str, policy: str) -> None:
     panel, heard = shown(OptionsPanel()), Mock()
     panel.changed.connect(heard)
-    settings = Settings(False, rule, policy, True, 7, 3, True, "fixed", folded=("x",))
+    settings = Settings(False, rule, policy, False, True, 7, 3, True, "fixed", folded=("x",))
     panel.show_settings(settings)
-    assert [box.isChecked() for box in panel.findChildren(QCheckBox)] == [False, True, True]
+    boxes = [box.isChecked() for box in panel.findChildren(QCheckBox)]
+    assert boxes == [False, True, False, True]
     assert [box.value() for box in panel.findChildren(QSpinBox)] == [7, 3]
     assert [choice.currentIndex() for choice in panel.findChildren(QComboBox)][:3] == [
         MODES.index("fixed"),

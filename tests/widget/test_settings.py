@@ -13,6 +13,7 @@ CHANGED = Settings(
     live=False,
     rule="same",
     policy="empty",
+    only_clicked=False,
     fill_holes=True,
     min_area=12,
     smooth=3,
