@@ -167,12 +167,13 @@ def main() -> None:
     model = load_weights(options["weights"])
     trainer = MemoryTrainer(model, recipe, options["run"])
     pictures = load_pictures(options["data"], "train") + draw_pictures(recipe.drawn, recipe.seed)
-    if trainer.step == 0 and not model.has_memory:
-        first = next(trainer.batches(pictures, recipe.side))
-        prepare_memory(model, first[0].features.image_embed)
-        trainer.team.follow(model.state_dict().values())
+    if trainer.step == 0:
         told = read_checkpoint(fetch(find_entry(options["weights"]))).metadata
         trainer.history += told.get("history", [])  # of the image path
+        if not model.has_memory:
+            first = next(trainer.batches(pictures, recipe.side))
+            prepare_memory(model, first[0].features.image_embed)
+            trainer.team.follow(model.state_dict().values())
     model.has_memory = True
     begin(trainer, options["data"], model.weights_hash)
     trainer.run(pictures)

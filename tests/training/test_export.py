@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from napari_sam2.errors import PromptError
 from napari_sam2.model import build_sam2
 from napari_sam2.model.sam2 import memory_keys
 from napari_sam2.training import export as module
@@ -49,6 +50,28 @@ def test_the_file_holds_the_image_path_in_half_precision_and_its_recipe(
     assert checkpoint.metadata["recipe"]["step"] == 42
     assert checkpoint.metadata["recipe"]["seed"] == 5
     assert checkpoint.metadata["history"] == run.history
+
+
+def test_the_memory_that_a_run_began_with_is_written_on_demand(
+    run: Trainer, wee: str, tmp_path: Path
+) -> None:
+    export(run.folder, tmp_path / "wee.safetensors", wee, old_memory=True)
+    model = load_weights(tmp_path / "wee.safetensors")
+    assert model.has_memory
+    state = model.state_dict()
+    for key in memory_keys(state):
+        assert torch.equal(state[key], run.average[key].half().float()), key
+
+
+def test_a_memory_that_is_not_there_cannot_be_written(
+    run: Trainer, wee: str, tmp_path: Path
+) -> None:
+    for name in memory_keys(run.average):
+        run.average[name].zero_()
+    run.keep()
+    with pytest.raises(PromptError, match="no memory"):
+        export(run.folder, tmp_path / "wee.safetensors", wee, old_memory=True)
+    assert not (tmp_path / "wee.safetensors").exists()
 
 
 def test_the_same_run_gives_the_same_file(run: Trainer, wee: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -102,12 +103,15 @@ def test_the_first_look_is_on_the_decoders_scale_and_at_the_same_place(model: Sa
     assert torch.equal((q @ k.T).argmax(1), torch.arange(side * side))
 
 
+@pytest.mark.parametrize("had_one", [False, True])
 def test_a_model_gets_a_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wee: str, model: Sam2
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wee: str, model: Sam2, had_one: bool
 ) -> None:
-    """From a file without one, resumed once."""
-    model.has_memory = False
-    save_weights(model, tmp_path / "wee.safetensors")
+    """From a file without one, or going on from the file's, resumed once."""
+    model.has_memory = had_one
+    prepare = Mock(side_effect=prepare_memory)
+    monkeypatch.setattr(module, "prepare_memory", prepare)
+    save_weights(model, tmp_path / "wee.safetensors", {"history": [{"step": 7}]})
     picture = scene(128)
     Image.fromarray(picture.image).save(tmp_path / "fluo_image.png")
     Image.fromarray(picture.labels.astype(np.uint16)).save(tmp_path / "fluo_label.png")
@@ -124,7 +128,8 @@ def test_a_model_gets_a_memory(
         module.main()
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
     assert state["step"] == 2
-    assert [one["step"] for one in state["history"]] == [0, 1]
+    assert [one["step"] for one in state["history"]] == [7, 0, 1]
+    assert prepare.called is not had_one
     kept: dict[str, Tensor] = state["average"]
     loaded = load_weights(tmp_path / "wee.safetensors").state_dict()
     assert all(torch.equal(kept[name], loaded[name]) for name in set(loaded) - memory_keys(loaded))
