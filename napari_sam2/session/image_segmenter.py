@@ -33,10 +33,11 @@ from napari_sam2.session.pixels import as_plane, check_finite
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import as_prediction, no_prediction
 from napari_sam2.session.preprocess import as_picture, normalised
-from napari_sam2.session.prompts import LowResMask, Request
+from napari_sam2.session.prompts import LowResMask, Prompts, Request
 from napari_sam2.session.region_grid import RegionGrid
 from napari_sam2.session.regions import first_region, is_cut_off, next_region
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.second_question import better_of, is_asked_twice, with_the_middle
 from napari_sam2.session.view import Look, View, compose
 
 Report = Callable[[str], None]
@@ -112,7 +113,8 @@ class ImageSegmenter:
         region : str or (y0, x0, y1, x1)
             What fills the model's square input: "whole", the image, as the official predictor
             does; "auto", a part of it in which the object is neither small nor cut off; or a box
-            of whole pixels.
+            of whole pixels. But for "whole", a single click is followed by a second question, from
+            the middle of what it found, and the best mask is the one that the model trusts more.
 
         Returns
         -------
@@ -235,8 +237,11 @@ class ImageSegmenter:
             if mask_prompt is not None and (logits is None or asked != region):
                 logits = as_logits(mask_prompt, self._low_res_size, region, image.shape)
             with memory_errors(self.model.device):
-                output = self._decode(embedded.features, request, region, logits)
+                wants = _wants_candidates(request)
+                output = self._decode(embedded.features, prompts, region, logits, wants)
                 prediction = as_prediction(request, output, seen)
+                if is_asked_twice(request):
+                    prediction = self._ask_again(prediction, embedded.features, region)
         else:
             prediction = no_prediction(request, self._low_res_size, seen)
         return replace(
@@ -298,21 +303,31 @@ class ImageSegmenter:
         precision = str(model.no_mem_embed.dtype).removeprefix("torch.")
         return FeatureKey(content, model.weights_hash, precision, str(model.device))
 
+    def _ask_again(self, first: Prediction, features: ImageFeatures, region: Box) -> Prediction:
+        """Ask from the middle of what a click found as well, its logits fed back."""
+        prompts = with_the_middle(first, region)
+        if prompts is None:
+            return first
+        logits = first.low_res_masks[None, :1]
+        output = self._decode(features, prompts, region, logits, wants_candidates=False)
+        return better_of(first, as_prediction(first.request, output, first.region))
+
     def _decode(
         self,
         features: ImageFeatures,
-        request: Request,
+        prompts: Prompts,
         region: Box,
         logits: NDArray[np.float32] | None,
+        wants_candidates: bool,
     ) -> MaskOutput:
         model = self.model
-        coords_xy, labels = request.prompts.as_model_inputs(region, model.config.image_size)
+        coords_xy, labels = prompts.as_model_inputs(region, model.config.image_size)
         return model.decode(
             features,
             torch.from_numpy(coords_xy)[None].to(model.device),  # (1, N, 2)
             torch.from_numpy(labels)[None].to(model.device),  # (1, N)
             None if logits is None else torch.from_numpy(logits).to(model.device),
-            multimask=_wants_candidates(request),
+            multimask=wants_candidates,
         )
 
 

@@ -41,7 +41,8 @@ class FieldOfView:
     Attributes
     ----------
     mode : str
-        "auto" follows the object; "whole" takes the whole plane, as the official predictor does;
+        "auto" follows the object; "whole" takes the whole plane, as the official predictor does,
+        and is the only one under which a click is not asked twice, see `second_question`;
         "visible" takes what is on screen; "fixed" takes `box`.
     box : (y0, x0, y1, x1) or None
         For "auto" and "visible" the part of the plane that is on screen, if it is known; for

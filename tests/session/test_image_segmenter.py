@@ -519,6 +519,21 @@ def test_the_automatic_region_follows_a_small_object(
     assert len(spy.embedded) >= 1
 
 
+def test_a_click_is_followed_by_a_question_from_the_middle_of_what_it_found(
+    segmenter: ImageSegmenter, spy: Spy
+) -> None:
+    first = segmenter.segment(IMAGE, points=[(20, 30)])
+    assert len(spy.decoded) == 1  # as the official predictor
+    segmenter.segment(IMAGE, points=[(20, 30)], region=(0, 0, *SHAPE))
+    _, before, after = spy.decoded
+    assert before["logits"] is None
+    assert before["multimask"] is True
+    np.testing.assert_array_equal(after["logits"][0, 0], first.low_res_masks[0])
+    assert after["multimask"] is False
+    assert after["labels"].tolist() == [[1, 1]]
+    np.testing.assert_array_equal(after["coords_xy"][0, 0], before["coords_xy"][0, 0])
+
+
 def test_the_automatic_region_follows_what_was_clicked_not_specks(
     segmenter: ImageSegmenter, tiny_model: Sam2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -557,9 +572,11 @@ def test_the_last_look_that_shows_the_whole_object_counts(
     scores = [0.9 - 0.1 * look for look in range(len(looks))]
     answers = iter(zip(looks, scores, strict=True))
 
-    def decode(*args: Any, **kwargs: Any) -> MaskOutput:
-        look, score = next(answers)
+    def decode(*args: Any, multimask: bool) -> MaskOutput:
         logits = torch.full((1, 1, LOW_RES, LOW_RES), -8.0)
+        if not multimask:  # the second question, from the middle
+            return MaskOutput(logits, torch.zeros(1, 1), torch.ones(1))
+        look, score = next(answers)
         middle, reach = LOW_RES // 2, half[look]
         logits[0, 0, middle - reach : middle + reach, middle - reach : middle + reach] = 8
         if look == "all":

@@ -1,0 +1,75 @@
+"""A second question after a single click, from the middle of what the click found.
+
+A click near an object's edge says less than one in its middle, and a mask tells where that is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sam2.session.cleanup import clicked_parts
+from napari_sam2.session.masks import Box, PackedMask
+from napari_sam2.session.prompts import POSITIVE, Prompts, Request
+from napari_sam2.session.results import Prediction
+
+_OVERLAP = 0.4  # IoU with the first answer; with less, another object was found
+
+
+def is_asked_twice(request: Request) -> bool:
+    """Tell whether a request is one click on the object, and leaves to us how it is answered.
+
+    The whole plane is looked at as the official predictor does it: it asks once.
+    """
+    prompts = request.prompts
+    is_click = prompts.polarity == (POSITIVE,) and prompts.box is None
+    is_free = request.multimask is None and request.field.mode != "whole"
+    return is_click and prompts.mask_prompt is None and is_free
+
+
+def with_the_middle(prediction: Prediction, region: Box) -> Prompts | None:
+    """Give the click and the most interior place of the best mask; None if that is empty.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The answer to a click.
+    region : (y0, x0, y1, x1)
+        That its logits cover.
+    """
+    (click,) = prediction.request.prompts.points
+    inside = prediction.low_res_masks[0] > 0
+    if not inside.any():
+        return None
+    y0, x0, y1, x1 = region
+    corner = np.array([y0, x0], float)
+    scale = np.array([y1 - y0, x1 - x0]) / inside.shape  # plane pixels of a coarse one
+    y, x = (np.array(click) + 0.5 - corner) / scale - 0.5
+    part = clicked_parts(PackedMask.of(inside), ((float(y), float(x)),)).to_array()
+    depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
+    middle = (np.array(np.unravel_index(int(depth.argmax()), depth.shape)) + 0.5) * scale
+    y, x = (middle + corner - 0.5).clip(0, None)
+    return Prompts((click, (float(y), float(x))), (POSITIVE, POSITIVE))
+
+
+def better_of(first: Prediction, again: Prediction) -> Prediction:
+    """Put the second answer in place of the best first one, if it is trusted more and alike."""
+    trusted, before = float(again.iou_predictions[0]), float(first.iou_predictions[0])
+    if math.isnan(trusted) or trusted <= before:
+        return first
+    if _overlap(first.low_res_masks[0] > 0, again.low_res_masks[0] > 0) < _OVERLAP:
+        return first
+    return replace(
+        first,
+        candidates=(again.candidates[0], *first.candidates[1:]),
+        iou_predictions=np.append(again.iou_predictions[:1], first.iou_predictions[1:]),
+        low_res_masks=np.concatenate([again.low_res_masks[:1], first.low_res_masks[1:]]),
+    )
+
+
+def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return float((a & b).sum() / max((a | b).sum(), 1))
