@@ -57,16 +57,21 @@ def with_the_middle(prediction: Prediction, region: Box) -> Prompts | None:
 
 
 def better_of(first: Prediction, again: Prediction) -> Prediction:
-    """Put the second answer in place of the best first one, if it is trusted more and alike."""
+    """Put the second answer in place of the best first one, if it is trusted more and alike.
+
+    Its predicted IoU becomes the mean of both: the higher of two estimates is mostly too high.
+    """
     trusted, before = float(again.iou_predictions[0]), float(first.iou_predictions[0])
     if math.isnan(trusted) or trusted <= before:
         return first
     if _overlap(first.low_res_masks[0] > 0, again.low_res_masks[0] > 0) < _OVERLAP:
         return first
+    ious = first.iou_predictions.copy()
+    ious[0] = (before + trusted) / 2
     return replace(
         first,
         candidates=(again.candidates[0], *first.candidates[1:]),
-        iou_predictions=np.append(again.iou_predictions[:1], first.iou_predictions[1:]),
+        iou_predictions=ious,
         low_res_masks=np.concatenate([again.low_res_masks[:1], first.low_res_masks[1:]]),
     )
 

@@ -19,14 +19,14 @@ from napari_sam2.errors import PromptError
 from napari_sam2.training.shapes import draw_scene
 
 DRAWN = "shapes"
-KIND_WEIGHTS = {"fluo": 0.36, "colour": 0.28, "bright": 0.06, "shapes": 0.30}
+KIND_WEIGHTS = {"fluo": 0.33, "colour": 0.28, "bright": 0.06, "shapes": 0.33}
 _SCALES = (0.6, 2.6)  # of the window, around "the whole picture fills the model input"
 _BY_OBJECT = 0.7  # share of windows whose scale gives the object in their middle a chosen size
-_SIZES = (30.0, 190.0)  # the square root of that object's area, in window pixels
+_SIZES = (20.0, 190.0)  # the square root of that object's area, in window pixels
 _MAX_SCALE = 8.0
 _STRETCH = 0.35  # at most, of one axis up and the other down, as the exponent of e
 _WHOLE = 0.3  # share of whole pictures, once whole canvases are trained
-_AS_IT_IS = 0.3  # share of windows that keep their colours
+_AS_IT_IS = 0.2  # share of windows that keep their colours
 _MAX_MEMBERS = 8  # of a group; more is a tissue
 _ANTIALIAS = 1.5  # shrink by pooling first where a window pixel covers more picture pixels
 

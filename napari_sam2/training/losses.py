@@ -16,7 +16,7 @@ from napari_sam2.training.levels import Levels
 
 _AREA_FLOOR = 8.0  # low-res pixels; keeps the tiniest objects from ruling the loss
 _OTHERS = 0.4  # what the two candidates that are not best contribute
-_IOU_WEIGHT = 8.0
+_IOU_WEIGHT = 6.0
 _OBJECT_WEIGHT = 0.2
 _ORDER_WEIGHT = 0.05
 _AUX_WIDTH = 48

@@ -87,7 +87,8 @@ def test_what_is_trusted_more_takes_the_place_of_the_best() -> None:
     again = answer((0.8, logits((2, 2, 9, 9))))
     better = better_of(first, again)
     assert better.candidates == (again.candidates[0], first.candidates[1])
-    np.testing.assert_allclose(better.iou_predictions, [0.8, 0.6])
+    np.testing.assert_allclose(better.iou_predictions, [0.75, 0.6])  # the mean of both
+    np.testing.assert_allclose(first.iou_predictions, [0.7, 0.6])  # as it was
     np.testing.assert_array_equal(better.low_res_masks[0], again.low_res_masks[0])
     np.testing.assert_array_equal(better.low_res_masks[1], first.low_res_masks[1])
     assert better.iou_predictions.dtype == np.float32
