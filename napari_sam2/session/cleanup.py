@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.parts import LARGE_PLANE
 
 Point = tuple[float, float]
 _TOUCHING = np.ones((3, 3), bool)  # pixels that meet at a corner belong together
@@ -82,13 +83,13 @@ RAW = Cleanup(only_clicked=False)
 
 @lru_cache(maxsize=8)  # the candidates of an answer, which are shown more than once
 def clicked_parts(mask: PackedMask, clicks: tuple[Point, ...]) -> PackedMask:
-    """Keep the parts of a mask that clicks (y, x) lie in; all of it if none does."""
-    if not mask or not clicks:
+    """Keep the parts of a mask that clicks (y, x) lie in; all if none does, or if it is huge."""
+    y0, x0, y1, x1 = mask.box
+    if not (mask and clicks) or (y1 - y0) * (x1 - x0) > LARGE_PLANE:
         return mask
     parts, count = ndimage.label(mask.crop(), _TOUCHING)
     if count < 2:
         return mask
-    y0, x0, y1, x1 = mask.box
     pixels = [(math.floor(y + 0.5), math.floor(x + 0.5)) for y, x in clicks]
     clicked = {parts[y - y0, x - x0] for y, x in pixels if y0 <= y < y1 and x0 <= x < x1} - {0}
     if not clicked or len(clicked) == count:

@@ -53,6 +53,12 @@ def test_a_mask_that_no_click_lies_in_keeps_all_parts(clicks: list[tuple[float, 
     assert Cleanup().apply(mask, clicks) is mask
 
 
+def test_a_huge_mask_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_sam2.session.cleanup.LARGE_PLANE", 19)
+    mask = PackedMask.of(np.pad(SPECKS, 1))  # its box has 20 pixels
+    assert Cleanup().apply(mask, [(1, 1)]) is mask
+
+
 def test_parts_that_meet_at_a_corner_are_one() -> None:
     mask = PackedMask.of(drawn("##..", "##..", "..##"))
     assert Cleanup().apply(mask, [(0, 0)]) is mask
