@@ -24,6 +24,9 @@ from tests.recordings import Check, difference, filled_model, read
 from tests.video_parity import VideoRecording
 
 FEATURES = 1e-5  # relative to the largest value
+TOKENS = (
+    5e-5  # of the decoder; without AVX-512 they are off by up to 1.8e-5, with it by less than 1e-5
+)
 LOGITS = 1e-3
 SCORES = 1e-5
 MASK_PIXELS = 1e-4  # share of pixels that may differ
@@ -107,7 +110,7 @@ class Recording:
             f"{case}.dense_embeddings", encoder.encode_mask(mask, len(labels))
         )
         raw = self.model.decode_all(features, coords, labels, mask)
-        yield from self._compare_features(f"{case}.mask_tokens_out", raw.mask_tokens)
+        yield from self._compare_features(f"{case}.mask_tokens_out", raw.mask_tokens, TOKENS)
         yield from self._compare(f"{case}.raw_masks4", raw.low_res_masks, LOGITS)
         yield from self._compare(f"{case}.raw_iou4", raw.iou_predictions, SCORES)
         yield from self._compare(f"{case}.object_score_logits", raw.object_score[:, None], LOGITS)
@@ -169,11 +172,13 @@ class Recording:
         as_mask = None if mask is None else torch.from_numpy(mask).reshape(-1, 1, *mask.shape[-2:])
         return torch.from_numpy(coords.astype(np.float32)), torch.from_numpy(labels), as_mask
 
-    def _compare_features(self, name: str, value: torch.Tensor) -> Iterator[Check]:
+    def _compare_features(
+        self, name: str, value: torch.Tensor, tolerance: float = FEATURES
+    ) -> Iterator[Check]:
         if name in self.arrays:
             largest = float(np.abs(self.arrays[name]).max(initial=0.0))
-            for check in self._compare(name, value, FEATURES):
-                yield Check(name, check.error / max(largest, 1e-12), FEATURES)
+            for check in self._compare(name, value, tolerance):
+                yield Check(name, check.error / max(largest, 1e-12), tolerance)
 
     def _compare(self, name: str, value: torch.Tensor, tolerance: float) -> Iterator[Check]:
         if name in self.arrays:

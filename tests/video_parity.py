@@ -46,6 +46,10 @@ CLIP_LOGITS = 2.0
 CLIP_POINTERS = 0.15
 CLIP_SCORES = 0.1
 MEDIAN_MASKS = 0.003
+# A correction there becomes a frame to start from, and its rounding with it. A processor without
+# AVX-512 is 4 % of the worst frame's pixels off; so are most tries with noise of 1e-6 in the features
+# (3 to 5 %; one of four lost a frame). The scenario of one click stays below 0.5 % under both.
+SENSITIVE = {"refine_as_cond": (3, 10)}  # how much wider the limits of a clip and of its median are
 
 WHOLE = Path(__file__).parent / "goldens" / "sam2.1_reduced_video.npz"  # has every step
 
@@ -86,9 +90,10 @@ class VideoRecording:
             *_Replay(model, frames, arrays, scenario, _HOLES.get(name, 0)).checks(),
         ]
         masks = [check.error for check in checks if ".masks" in check.name]
-        checks.append(Check("median.masks", median(masks), MEDIAN_MASKS))
+        wider, wider_median = SENSITIVE.get(name, (1, 1))
         for check in checks:
-            yield Check(f"{name}.{check.name}", check.error, check.tolerance)
+            yield Check(f"{name}.{check.name}", check.error, check.tolerance * wider)
+        yield Check(f"{name}.median.masks", median(masks), MEDIAN_MASKS * wider_median)
 
     def model_of(self, name: str) -> Sam2:
         """Build the model that a scenario was recorded with."""
