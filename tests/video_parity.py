@@ -47,7 +47,7 @@ CLIP_POINTERS = 0.15
 CLIP_SCORES = 0.1
 MEDIAN_MASKS = 0.003
 # A correction there becomes a frame to start from, and its rounding with it. A processor without
-# AVX-512 is 4 % of the worst frame's pixels off; so are most tries with noise of 1e-6 in the features
+# AVX-512 is 4 % of the worst frame's pixels off; so are most tries with features off by 1e-6
 # (3 to 5 %; one of four lost a frame). The scenario of one click stays below 0.5 % under both.
 SENSITIVE = {"refine_as_cond": (3, 10)}  # how much wider the limits of a clip and of its median are
 
