@@ -127,6 +127,11 @@ class PackedMask:
         return PackedMask.of(part, (box[0], box[1]), self.shape)
 
 
+def iou(one: PackedMask, other: PackedMask) -> float:
+    """Intersection over union of two masks of one plane; 0 if both are empty."""
+    return (one & other).area / max((one | other).area, 1)
+
+
 def around(*masks: PackedMask) -> Box:
     """Give the smallest box around masks of one plane; all 0 when they are empty."""
     boxes = [mask.box for mask in masks if mask]

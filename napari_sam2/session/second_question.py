@@ -9,13 +9,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_sam2.session.cleanup import clicked_parts
-from napari_sam2.session.masks import Box, PackedMask
+from napari_sam2.session.masks import Box, PackedMask, iou
+from napari_sam2.session.postprocess import MASK_THRESHOLD
 from napari_sam2.session.prompts import POSITIVE, Prompts, Request
 from napari_sam2.session.results import Prediction
+from napari_sam2.session.shape_prompts import interior_points
 
 _OVERLAP = 0.4  # IoU with the first answer; with less, another object was found
 
@@ -42,17 +42,16 @@ def with_the_middle(prediction: Prediction, region: Box) -> Prompts | None:
         That its logits cover.
     """
     (click,) = prediction.request.prompts.points
-    inside = prediction.low_res_masks[0] > 0
+    inside = prediction.low_res_masks[0] > MASK_THRESHOLD
     if not inside.any():
         return None
     y0, x0, y1, x1 = region
     corner = np.array([y0, x0], float)
     scale = np.array([y1 - y0, x1 - x0]) / inside.shape  # plane pixels of a coarse one
     y, x = (np.array(click) + 0.5 - corner) / scale - 0.5
-    part = clicked_parts(PackedMask.of(inside), ((float(y), float(x)),)).to_array()
-    depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
-    middle = (np.array(np.unravel_index(int(depth.argmax()), depth.shape)) + 0.5) * scale
-    y, x = (middle + corner - 0.5).clip(0, None)
+    part = clicked_parts(PackedMask.of(inside), ((float(y), float(x)),))
+    (middle,) = interior_points(part, 1)
+    y, x = ((np.array(middle) + 0.5) * scale + corner - 0.5).clip(0, None)
     return Prompts((click, (float(y), float(x))), (POSITIVE, POSITIVE))
 
 
@@ -64,7 +63,8 @@ def better_of(first: Prediction, again: Prediction) -> Prediction:
     trusted, before = float(again.iou_predictions[0]), float(first.iou_predictions[0])
     if math.isnan(trusted) or trusted <= before:
         return first
-    if _overlap(first.low_res_masks[0] > 0, again.low_res_masks[0] > 0) < _OVERLAP:
+    pair = (PackedMask.of(one.low_res_masks[0] > MASK_THRESHOLD) for one in (first, again))
+    if iou(*pair) < _OVERLAP:
         return first
     ious = first.iou_predictions.copy()
     ious[0] = (before + trusted) / 2
@@ -74,7 +74,3 @@ def better_of(first: Prediction, again: Prediction) -> Prediction:
         iou_predictions=ious,
         low_res_masks=np.concatenate([again.low_res_masks[:1], first.low_res_masks[1:]]),
     )
-
-
-def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    return float((a & b).sum() / max((a | b).sum(), 1))

@@ -9,7 +9,7 @@ from statistics import median
 
 from napari_sam2.session.contrast import Contrast
 from napari_sam2.session.gaps import between
-from napari_sam2.session.masks import PackedMask
+from napari_sam2.session.masks import PackedMask, iou
 from napari_sam2.session.tracks import PropagationOptions, StopRules, TrackedMask
 
 _REMEMBERED = 5  # good masks that the next one is compared with
@@ -108,7 +108,7 @@ def objection(
     if shrinkage is not None and max(area, _SMALL) * shrinkage < before:
         return f"the area shrank from {before:g} to {area} pixels, more than {shrinkage:g} times"
     if last and rules.min_overlap is not None:
-        overlap = _iou(tracked.mask, last)
+        overlap = iou(tracked.mask, last)
         if overlap < rules.min_overlap:
             return f"the mask is elsewhere (it shares {overlap:.0%} with the last one)"
     return ""
@@ -119,7 +119,3 @@ def _fading(contrast: Contrast | None, before: Sequence[Contrast], least: float 
         return ""
     left = contrast.difference / max((one.difference for one in before), key=abs)
     return f"it fades ({max(left, 0):.0%} of its contrast is left)" if left < least else ""
-
-
-def _iou(one: PackedMask, other: PackedMask) -> float:
-    return (one & other).area / max((one | other).area, 1)
