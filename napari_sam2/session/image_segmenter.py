@@ -15,6 +15,7 @@ from napari_sam2.errors import PromptError
 from napari_sam2.model.outputs import ImageFeatures, MaskOutput
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.arguments import as_field_of_view, as_mask_logits, as_prompts
+from napari_sam2.session.box_edges import ends_at_box, is_box_alone
 from napari_sam2.session.brightness import Brightness
 from napari_sam2.session.cache import (
     FeatureCache,
@@ -114,7 +115,8 @@ class ImageSegmenter:
             What fills the model's square input: "whole", the image, as the official predictor
             does; "auto", a part of it in which the object is neither small nor cut off; or a box
             of whole pixels. But for "whole", a single click is followed by a second question, from
-            the middle of what it found, and the best mask is the one that the model trusts more.
+            the middle of what it found, and the best mask is the one that the model trusts more;
+            and masks of a box alone are drawn in towards it.
 
         Returns
         -------
@@ -239,6 +241,8 @@ class ImageSegmenter:
             with memory_errors(self.model.device):
                 wants = _wants_candidates(request)
                 output = self._decode(embedded.features, prompts, region, logits, wants)
+                if is_box_alone(request):
+                    output = ends_at_box(output, prompts, region)
                 prediction = as_prediction(request, output, seen)
                 if is_asked_twice(request):
                     prediction = self._ask_again(prediction, embedded.features, region)

@@ -42,7 +42,8 @@ class FieldOfView:
     ----------
     mode : str
         "auto" follows the object; "whole" takes the whole plane, as the official predictor does,
-        and is the only one under which a click is not asked twice, see `second_question`;
+        and is the only one under which a click is not asked twice, see `second_question`, and a
+        box adds nothing to the logits, see `box_edges`;
         "visible" takes what is on screen; "fixed" takes `box`.
     box : (y0, x0, y1, x1) or None
         For "auto" and "visible" the part of the plane that is on screen, if it is known; for

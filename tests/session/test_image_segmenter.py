@@ -701,3 +701,23 @@ def test_brightness_does_not_change_from_region_to_region(
     whole, left, right = seen(0, 90), seen(0, 45), seen(45, 90)
     np.testing.assert_allclose([left[-1], right[0]], 0.5, atol=0.01)
     np.testing.assert_allclose([whole[0], whole[-1]], [left[0], right[-1]], atol=0.01)
+
+
+def test_a_box_alone_ends_its_masks_unless_the_whole_plane_is_looked_at(
+    segmenter: ImageSegmenter,
+) -> None:
+    whole, fixed = (
+        segmenter.segment(IMAGE, box=BOX, region=region) for region in ("whole", (0, 0, *SHAPE))
+    )
+    changes = (fixed.low_res_masks - whole.low_res_masks)[0]
+    y, x = (np.array([10, 40]) * LOW_RES // 60), (np.array([15, 70]) * LOW_RES // 90)
+    inside = changes[y[0] + 1 : y[1] - 1, x[0] + 1 : x[1] - 1]
+    assert (inside > 0).all()
+    assert (changes[: y[0] - 1] < 0).all()
+    assert (changes[:, x[1] + 1 :] < 0).all()
+    assert (fixed.mask == fixed.masks[0]).all()
+    pointed = [
+        segmenter.segment(IMAGE, POINT, box=BOX, region=region).low_res_masks
+        for region in ("whole", (0, 0, *SHAPE))
+    ]
+    assert (pointed[0] == pointed[1]).all()
