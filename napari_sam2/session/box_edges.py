@@ -9,21 +9,20 @@ from napari_sam2.model.outputs import MaskOutput
 from napari_sam2.session.masks import Box
 from napari_sam2.session.prompts import Prompts, Request
 
-# Chosen on training pictures, for tight boxes, and for loose ones that must not lose.
+# Chosen on training pictures: tight boxes gain, loose ones do not lose on average.
 _STRENGTH = 1.5  # logits: far inside more, far outside less
-_SMALLER = 0.2  # logits: everywhere less, for masks of a box are a little too large
+_SMALLER = 0.2  # logits: everywhere less, so that outside counts for more than inside
 _BLUR = 0.08  # of the root of the box's area: how far from an edge most of the strength is reached
 
 
 def is_box_alone(request: Request) -> bool:
     """Tell whether a request is one box, and leaves to us how it is answered.
 
-    Once a mask was corrected by points, they know better. The whole plane is looked at as the
-    official predictor does it: nothing is added there.
+    Corrections come with the logits of its answer, which know of the box already.
     """
     prompts = request.prompts
     is_alone = not prompts.points and prompts.mask_prompt is None
-    return prompts.box is not None and is_alone and request.field.mode != "whole"
+    return prompts.box is not None and is_alone and not request.field.is_official
 
 
 def ends_at_box(output: MaskOutput, prompts: Prompts, region: Box) -> MaskOutput:

@@ -41,9 +41,7 @@ class FieldOfView:
     Attributes
     ----------
     mode : str
-        "auto" follows the object; "whole" takes the whole plane, as the official predictor does,
-        and is the only one under which a click is not asked twice, see `second_question`, and a
-        box adds nothing to the logits, see `box_edges`;
+        "auto" follows the object; "whole" takes the whole plane, as the official predictor does;
         "visible" takes what is on screen; "fixed" takes `box`.
     box : (y0, x0, y1, x1) or None
         For "auto" and "visible" the part of the plane that is on screen, if it is known; for
@@ -67,6 +65,15 @@ class FieldOfView:
             raise ValueError(
                 "A fixed field of view needs its box, got none. Give (y0, x0, y1, x1)."
             )
+
+    @property
+    def is_official(self) -> bool:
+        """Whether prompts are answered as by the official predictor.
+
+        Otherwise a click is asked about twice (`second_question`), and a box alone ends its masks
+        (`box_edges`).
+        """
+        return self.mode == "whole"
 
 
 WHOLE = FieldOfView()

@@ -21,13 +21,10 @@ _OVERLAP = 0.4  # IoU with the first answer; with less, another object was found
 
 
 def is_asked_twice(request: Request) -> bool:
-    """Tell whether a request is one click on the object, and leaves to us how it is answered.
-
-    The whole plane is looked at as the official predictor does it: it asks once.
-    """
+    """Tell whether a request is one click on the object, and leaves to us how it is answered."""
     prompts = request.prompts
     is_click = prompts.polarity == (POSITIVE,) and prompts.box is None
-    is_free = request.multimask is None and request.field.mode != "whole"
+    is_free = request.multimask is None and not request.field.is_official
     return is_click and prompts.mask_prompt is None and is_free
 
 
