@@ -31,6 +31,8 @@ class Sam2Config:
         Width of the neck, the prompt encoder and the mask decoder.
     memory_dim, memory_layers, memory_feedforward : int
         Width of a memory, and depth and hidden width of the memory attention.
+    refiner_widths : tuple of int
+        Channels of the refiner, a part that SAM 2 does not have; none without one.
     version : {"2.0", "2.1"}
         2.1 adds `no_obj_embed_spatial` and `obj_ptr_tpos_proj`.
     """
@@ -46,6 +48,7 @@ class Sam2Config:
     memory_dim: int = 64
     memory_layers: int = 4
     memory_feedforward: int = 2048
+    refiner_widths: tuple[int, ...] = ()
     version: Literal["2.0", "2.1"] = "2.1"
 
     def __post_init__(self) -> None:

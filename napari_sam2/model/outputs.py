@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class ImageFeatures(NamedTuple):
-    """An embedded plane: all that the mask decoder and the memory need of the picture.
+    """An embedded plane: all that is needed of the picture for masks and the memory.
 
     Attributes
     ----------
@@ -17,15 +17,25 @@ class ImageFeatures(NamedTuple):
         make of it what the decoder takes.
     high_res_features : tuple of Tensor, shapes (B, C/8, S/4, S/4) and (B, C/4, S/8, S/8)
         The finer levels after the decoder's `conv_s0` and `conv_s1`.
+    picture : Tensor, shape (B, 3, S, S), float16, or None
+        What was embedded, for a model with a refiner.
     """
 
     image_embed: Tensor
     high_res_features: tuple[Tensor, Tensor]
+    picture: Tensor | None = None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that there are."""
+        picture = () if self.picture is None else (self.picture,)
+        return self.image_embed, *self.high_res_features, *picture
 
     def take(self, index: Tensor) -> ImageFeatures:
         """Give the features of the images at `index` (N,), one entry per prompt."""
         fine, middle = self.high_res_features
-        return ImageFeatures(self.image_embed[index], (fine[index], middle[index]))
+        picture = None if self.picture is None else self.picture[index]
+        return ImageFeatures(self.image_embed[index], (fine[index], middle[index]), picture)
 
 
 class DecoderOutput(NamedTuple):

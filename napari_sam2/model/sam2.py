@@ -8,6 +8,7 @@ SAM 2 (arXiv:2408.00714), "Model".
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +22,13 @@ from napari_sam2.model.memory_attention import MemoryAttention
 from napari_sam2.model.memory_encoder import MemoryEncoder
 from napari_sam2.model.outputs import DecoderOutput, ImageFeatures, MaskOutput
 from napari_sam2.model.prompt_encoder import PromptEncoder
+from napari_sam2.model.refiner import Refiner
 
 _NUM_MEMORIES = 7  # temporal positions of the memory bank
 _INIT_STD = 0.02
-_IMAGE_PATH = ("image_encoder.", "sam_prompt_encoder.", "sam_mask_decoder.", "no_mem_embed")
+_SAM_PATH = ("image_encoder.", "sam_prompt_encoder.", "sam_mask_decoder.", "no_mem_embed")
+_REFINER = "refiner."
+_IMAGE_PATH = (*_SAM_PATH, _REFINER)
 
 
 class Sam2(nn.Module):
@@ -46,6 +50,7 @@ class Sam2(nn.Module):
         self.name = ""
         self.weights_hash = ""
         self.has_memory = True
+        self.refiner = Refiner(config.refiner_widths) if config.refiner_widths else None
         d_model, memory_dim = config.d_model, config.memory_dim
         self.image_encoder = ImageEncoder(
             Hiera.from_config(config), FpnNeck(d_model, config.stage_dims)
@@ -80,7 +85,8 @@ class Sam2(nn.Module):
         ImageFeatures
             Of batch B.
         """
-        return self.as_features(self.image_encoder(pixels))
+        features = self.as_features(self.image_encoder(pixels))
+        return features if self.refiner is None else features._replace(picture=pixels.half())
 
     def as_features(self, levels: tuple[Tensor, Tensor, Tensor]) -> ImageFeatures:
         """Make what the decoder takes of the neck's levels, strides 4, 8 and 16."""
@@ -169,6 +175,11 @@ class Sam2(nn.Module):
             self.sam_prompt_encoder.encode_mask(mask_logits, batch=len(labels)),
         )
 
+    def add_refiner(self, widths: tuple[int, ...]) -> None:
+        """Put an untrained refiner in, which changes no mask, instead of what there was."""
+        self.config = replace(self.config, refiner_widths=widths)
+        self.refiner = Refiner(widths).train(self.training).to(self.device)
+
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
@@ -205,3 +216,8 @@ def build_sam2(config: Sam2Config | str) -> Sam2:
 def memory_keys(keys: Iterable[str]) -> set[str]:
     """Give those of the state-dict keys that serve the memory only, not the image path."""
     return {key for key in keys if not key.startswith(_IMAGE_PATH)}
+
+
+def refiner_keys(keys: Iterable[str]) -> set[str]:
+    """Give those of the state-dict keys that serve the refiner only."""
+    return {key for key in keys if key.startswith(_REFINER)}

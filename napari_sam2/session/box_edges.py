@@ -7,7 +7,7 @@ from torch import Tensor
 
 from napari_sam2.model.outputs import MaskOutput
 from napari_sam2.session.masks import Box
-from napari_sam2.session.prompts import Prompts, Request
+from napari_sam2.session.prompts import Prompts
 
 # Chosen on training pictures: tight boxes gain, loose ones do not lose on average.
 _STRENGTH = 1.5  # logits: far inside more, far outside less
@@ -15,14 +15,12 @@ _SMALLER = 0.2  # logits: everywhere less, so that outside counts for more than 
 _BLUR = 0.08  # of the root of the box's area: how far from an edge most of the strength is reached
 
 
-def is_box_alone(request: Request) -> bool:
-    """Tell whether a request is one box, and leaves to us how it is answered.
+def is_box_alone(prompts: Prompts) -> bool:
+    """Tell whether prompts are one box and nothing else.
 
     Corrections come with the logits of its answer, which know of the box already.
     """
-    prompts = request.prompts
-    is_alone = not prompts.points and prompts.mask_prompt is None
-    return prompts.box is not None and is_alone and not request.field.is_official
+    return prompts.box is not None and not prompts.points and prompts.mask_prompt is None
 
 
 def ends_at_box(output: MaskOutput, prompts: Prompts, region: Box) -> MaskOutput:

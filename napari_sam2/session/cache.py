@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_sam2.model.outputs import ImageFeatures
 from napari_sam2.session.cache_folder import DEFAULT_MEMORY_BYTES
@@ -144,5 +143,4 @@ class KnownContents:
 
 
 def _nbytes(features: ImageFeatures) -> int:
-    tensors: tuple[Tensor, ...] = (features.image_embed, *features.high_res_features)
-    return sum(tensor.nbytes for tensor in tensors)
+    return sum(tensor.nbytes for tensor in features.tensors)

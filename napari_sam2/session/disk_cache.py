@@ -22,7 +22,7 @@ from napari_sam2.session.cache_folder import CacheFolder
 
 _FORMAT = "2"  # grows when the same picture and weights would give other features
 _HALF_LIMIT = 6e4  # what is larger is infinite in float16
-_COARSE, _FINE = "image_embed", "high_res_{}"
+_COARSE, _FINE, _PICTURE = "image_embed", "high_res_{}", "picture"
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +75,11 @@ def _packed(key: FeatureKey, features: ImageFeatures, half: bool) -> bytes:
     tensors = {_COARSE: features.image_embed}
     for index, level in enumerate(features.high_res_features):
         tensors[_FINE.format(index)] = level
-    dtype = features.image_embed.dtype
     if half and all(tensor.abs().max() < _HALF_LIMIT for tensor in tensors.values()):
-        dtype = torch.float16
-    kept = {name: tensors[name].detach().to("cpu", dtype).contiguous() for name in sorted(tensors)}
+        tensors = {name: tensor.half() for name, tensor in tensors.items()}
+    if features.picture is not None:
+        tensors[_PICTURE] = features.picture
+    kept = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     metadata = {**_described(key), "checksum": _checksum(kept.values())}
     return save(kept, metadata)
 
@@ -93,8 +94,9 @@ def _read(path: Path, key: FeatureKey) -> ImageFeatures:
     if _checksum(tensors[name] for name in names) != metadata["checksum"]:
         raise ValueError("its content must fit its checksum")
     # A copy: what safetensors gives is a view of the file, which may be removed.
-    fine, middle = (tensors[_FINE.format(level)].clone() for level in range(2))
-    return ImageFeatures(tensors[_COARSE].clone(), (fine, middle))
+    copies = {name: tensor.clone() for name, tensor in tensors.items()}
+    fine, middle = (copies[_FINE.format(level)] for level in range(2))
+    return ImageFeatures(copies[_COARSE], (fine, middle), copies.get(_PICTURE))
 
 
 def _moved(features: ImageFeatures, key: FeatureKey) -> ImageFeatures | None:
@@ -105,9 +107,10 @@ def _moved(features: ImageFeatures, key: FeatureKey) -> ImageFeatures | None:
             tensor.to(key.device, dtype)
             for tensor in (features.image_embed, *features.high_res_features)
         )
+        picture = None if features.picture is None else features.picture.to(key.device)
     except RuntimeError:  # out of memory, which whoever embeds says
         return None
-    return ImageFeatures(coarse, (fine, middle))
+    return ImageFeatures(coarse, (fine, middle), picture)
 
 
 def _described(key: FeatureKey) -> dict[str, str]:

@@ -35,6 +35,7 @@ from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.postprocess import as_prediction, no_prediction
 from napari_sam2.session.preprocess import as_picture, normalised
 from napari_sam2.session.prompts import LowResMask, Prompts, Request
+from napari_sam2.session.refinement import refine
 from napari_sam2.session.region_grid import RegionGrid
 from napari_sam2.session.regions import first_region, is_cut_off, next_region
 from napari_sam2.session.results import Prediction
@@ -241,8 +242,8 @@ class ImageSegmenter:
             with memory_errors(self.model.device):
                 wants = _wants_candidates(request)
                 output = self._decode(embedded.features, prompts, region, logits, wants)
-                if is_box_alone(request):
-                    output = ends_at_box(output, prompts, region)
+                if not request.field.is_official:
+                    output = self._improved(output, embedded.features, prompts, region)
                 prediction = as_prediction(request, output, seen)
                 if is_asked_twice(request):
                     prediction = self._ask_again(prediction, embedded.features, region)
@@ -314,7 +315,26 @@ class ImageSegmenter:
             return first
         logits = first.low_res_masks[None, :1]
         output = self._decode(features, prompts, region, logits, wants_candidates=False)
+        output = self._improved(output, features, prompts, region)
         return better_of(first, as_prediction(first.request, output, first.region))
+
+    def _improved(
+        self, output: MaskOutput, features: ImageFeatures, prompts: Prompts, region: Box
+    ) -> MaskOutput:
+        """Do to masks what the official predictor does not."""
+        model = self.model
+        if model.refiner is not None and features.picture is not None:
+            asked = self._model_inputs(prompts, region)
+            return refine(model.refiner, features.picture[0], output, *asked)
+        return ends_at_box(output, prompts, region) if is_box_alone(prompts) else output
+
+    def _model_inputs(self, prompts: Prompts, region: Box) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give prompts as the decoder takes them, (1, N, 2) and (1, N)."""
+        coords_xy, labels = prompts.as_model_inputs(region, self.model.config.image_size)
+        device = self.model.device
+        return torch.from_numpy(coords_xy)[None].to(device), torch.from_numpy(labels)[None].to(
+            device
+        )
 
     def _decode(
         self,
@@ -324,15 +344,9 @@ class ImageSegmenter:
         logits: NDArray[np.float32] | None,
         wants_candidates: bool,
     ) -> MaskOutput:
-        model = self.model
-        coords_xy, labels = prompts.as_model_inputs(region, model.config.image_size)
-        return model.decode(
-            features,
-            torch.from_numpy(coords_xy)[None].to(model.device),  # (1, N, 2)
-            torch.from_numpy(labels)[None].to(model.device),  # (1, N)
-            None if logits is None else torch.from_numpy(logits).to(model.device),
-            multimask=wants_candidates,
-        )
+        given = None if logits is None else torch.from_numpy(logits).to(self.model.device)
+        asked = self._model_inputs(prompts, region)
+        return self.model.decode(features, *asked, given, multimask=wants_candidates)
 
 
 def _read(image: PlaneImage, region: Box, step: float) -> list[NDArray[Any]]:

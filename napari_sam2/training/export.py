@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from napari_sam2.errors import PromptError
 from napari_sam2.model import build_sam2
+from napari_sam2.model.config import named_config
+from napari_sam2.model.refiner import widths_in
 from napari_sam2.model.sam2 import memory_keys
 from napari_sam2.weights.loading import save_weights
 
@@ -30,7 +33,8 @@ def export(run: Path, output: Path, config: str = "micro", *, old_memory: bool =
         If the old memory is asked for, and there was none.
     """
     state = torch.load(run / "state.pt", weights_only=True)
-    model = build_sam2(config)
+    shapes = {key: tuple(tensor.shape) for key, tensor in state["average"].items()}
+    model = build_sam2(replace(named_config(config), refiner_widths=widths_in(shapes)))
     model.load_state_dict(state["average"])
     names = memory_keys(state["average"])
     if old_memory and not any(state["average"][name].any() for name in names):

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.model import Sam2
 from napari_sam2.model.outputs import DecoderOutput, ImageFeatures
-from napari_sam2.model.sam2 import memory_keys
+from napari_sam2.model.sam2 import memory_keys, refiner_keys
 from napari_sam2.session.cache import FeatureCache
 from napari_sam2.session.device import memory_errors
 from napari_sam2.session.image_segmenter import ImageSegmenter
@@ -329,11 +329,12 @@ class _CanvasDecoder:
 
 def _choose_trained(model: Sam2, recipe: Recipe) -> dict[str, nn.Parameter]:
     """Give what is trained by name, and let nothing else ask for a gradient."""
-    memory = memory_keys(name for name, _ in model.named_parameters())
+    names = [name for name, _ in model.named_parameters()]
+    untouched = memory_keys(names) | refiner_keys(names)
     trained = {}
     for name, parameter in model.named_parameters():
         in_head = name.startswith(_HEAD) and not name.startswith(_FEATURES)
-        chosen = in_head or (recipe.mode == "full" and name not in memory)
+        chosen = in_head or (recipe.mode == "full" and name not in untouched)
         parameter.requires_grad_(chosen)
         if chosen:
             trained[name] = parameter

@@ -216,11 +216,10 @@ def _outline_loss(
     decode: WindowDecoder, objects: Objects, background: float
 ) -> tuple[Tensor, dict[str, float]]:
     """Outline each object roughly: its mask, the box around that, and a click in its middle."""
-    drawn = _redrawn(objects.masks, _BADLY)
-    coords, kinds = _box_and_click(drawn)
-    output = decode(objects.images, coords, kinds, prompts.as_mask_prompt(drawn))
+    coords, kinds, mask_prompt = drawn_by_hand(objects.masks)
+    output = decode(objects.images, coords, kinds, mask_prompt)
     scores = {
-        "drawn": iou(drawn, objects.masks).mean().item(),
+        "drawn": iou(mask_prompt[:, 0] > 0, objects.target > 0.5).mean().item(),
         "outline": _chosen_iou(output, kinds, objects.target),
     }
     return decoder_loss(output, objects.target, background), scores
@@ -230,18 +229,29 @@ def _carried_loss(
     decode: WindowDecoder, objects: Objects, background: float
 ) -> tuple[Tensor, dict[str, float]]:
     """Give each object's mask as it may have been on the frame before, with or without prompts."""
-    drawn = _redrawn(objects.masks, _ASTRAY)
-    if torch.rand(()) < _ALONE:
-        coords = torch.zeros(len(drawn), 1, 2)
-        kinds = torch.full((len(drawn), 1), PADDING, dtype=torch.int32)
-    else:
-        coords, kinds = _box_and_click(drawn)
-    output = decode(objects.images, coords, kinds, prompts.as_mask_prompt(drawn))
+    coords, kinds, mask_prompt = drawn_before(objects.masks)
+    output = decode(objects.images, coords, kinds, mask_prompt)
     scores = {
-        "before": iou(drawn, objects.masks).mean().item(),
+        "before": iou(mask_prompt[:, 0] > 0, objects.target > 0.5).mean().item(),
         "carried": _chosen_iou(output, kinds, objects.target),
     }
     return decoder_loss(output, objects.target, background), scores
+
+
+def drawn_by_hand(masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Outline masks (N, h, w) roughly: the box around and a click, their labels, the logits."""
+    drawn = _redrawn(masks, _BADLY)
+    return *_box_and_click(drawn), prompts.as_mask_prompt(drawn)
+
+
+def drawn_before(masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give masks as they may have been a moment ago, as `drawn_by_hand` does, or logits alone."""
+    drawn = _redrawn(masks, _ASTRAY)
+    logits = prompts.as_mask_prompt(drawn)
+    if torch.rand(()) < _ALONE:
+        nothing = torch.full((len(drawn), 1), PADDING, dtype=torch.int32)
+        return torch.zeros(len(drawn), 1, 2), nothing, logits
+    return *_box_and_click(drawn), logits
 
 
 def _redrawn(masks: Tensor, badly: tuple[float, float]) -> Tensor:

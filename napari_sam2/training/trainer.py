@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_sam2.model import Sam2, build_sam2
-from napari_sam2.model.sam2 import memory_keys
+from napari_sam2.model.sam2 import memory_keys, refiner_keys
 from napari_sam2.session.preprocess import MEAN, STD
 from napari_sam2.training.data import Picture, Windows, draw_pictures, load_pictures, windows
 from napari_sam2.training.losses import DenseHead
@@ -67,7 +67,7 @@ class Recipe(Schedule):
 
 
 class Trainer(Run[Windows]):
-    """Trains the image path; the memory stays as it is.
+    """Trains the image path; the memory and the refiner stay as they are.
 
     Parameters
     ----------
@@ -81,8 +81,9 @@ class Trainer(Run[Windows]):
 
     def __init__(self, model: Sam2, recipe: Recipe, folder: Path) -> None:
         self.dense_head = DenseHead(model.config.d_model)
-        memory = memory_keys(name for name, _ in model.named_parameters())
-        super().__init__(model, memory, self.dense_head, recipe, folder)
+        names = [name for name, _ in model.named_parameters()]
+        frozen = memory_keys(names) | refiner_keys(names)
+        super().__init__(model, frozen, self.dense_head, recipe, folder)
         model.has_memory = False  # what there was is of another image path
 
     def batches(self, pictures: Sequence[Picture], side: int) -> Iterator[Windows]:

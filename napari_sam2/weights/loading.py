@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,8 @@ def _check_fit(
 
 
 def _check_is_as_registered(config: Sam2Config, entry: Entry, path: Path) -> None:
-    if entry.config_name is not None and config != named_config(entry.config_name):
+    sam2 = replace(config, refiner_widths=())  # a refiner comes on top
+    if entry.config_name is not None and sam2 != named_config(entry.config_name):
         raise WeightsError(
             f"{path} should hold {entry.config_name}, but holds another model ({config}). "
             "Remove the file, and try again."

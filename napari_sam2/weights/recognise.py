@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 from napari_sam2.errors import WeightsError
 from napari_sam2.model.config import CONFIGS, Sam2Config
+from napari_sam2.model.refiner import widths_in
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -42,7 +44,7 @@ def recognise(shapes: Shapes) -> Sam2Config:
     seen = visible_fields(shapes)
     for config in CONFIGS.values():
         if all(getattr(config, name) == value for name, value in seen.items()):
-            return config
+            return replace(config, refiner_widths=widths_in(shapes))
     told = ", ".join(f"{name} {value}" for name, value in seen.items())
     raise WeightsError(
         f"This SAM 2 is of no known size ({told}), and the file does not carry its configuration. "

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -9,13 +7,9 @@ import torch
 from napari_sam2.model.outputs import MaskOutput
 from napari_sam2.session.box_edges import ends_at_box, is_box_alone
 from napari_sam2.session.masks import Box
-from napari_sam2.session.plane_image import PlaneImage
-from napari_sam2.session.prompts import LowResMask, Prompts, Request
-from napari_sam2.session.regions import FieldOfView
+from napari_sam2.session.prompts import LowResMask, Prompts
 
-IMAGE = PlaneImage.of("plane", np.zeros((64, 128), np.uint8))
 BOX = Prompts(box=(16.0, 32.0, 48.0, 96.0))
-AUTO = FieldOfView("auto")
 WHOLE: Box = (0, 0, 64, 128)
 
 
@@ -24,26 +18,21 @@ def undecided(masks: int = 1, side: int = 32) -> MaskOutput:
     return MaskOutput(torch.zeros(1, masks, side, side), torch.ones(1, masks), torch.ones(1))
 
 
-@pytest.mark.parametrize("multimask", [None, True, False])
-def test_a_box_alone_is_known_by_its_edges(multimask: bool | None) -> None:
-    assert is_box_alone(Request(IMAGE, BOX, multimask=multimask, field=AUTO))
-    fixed = FieldOfView("fixed", WHOLE)
-    assert is_box_alone(Request(IMAGE, BOX, multimask=multimask, field=fixed))
+def test_a_box_alone_is_known_by_its_edges() -> None:
+    assert is_box_alone(BOX)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "prompts",
     [
-        {"field": FieldOfView("whole")},
-        {"prompts": Prompts()},
-        {"prompts": Prompts(((20.0, 40.0),), (1,))},
-        {"prompts": Prompts(((20.0, 40.0),), (0,), BOX.box)},
-        {"prompts": Prompts((), (), BOX.box, LowResMask.of(np.zeros((8, 8), np.float32)))},
+        Prompts(),
+        Prompts(((20.0, 40.0),), (1,)),
+        Prompts(((20.0, 40.0),), (0,), BOX.box),
+        Prompts((), (), BOX.box, LowResMask.of(np.zeros((8, 8), np.float32))),
     ],
 )
-def test_anything_else_is_left_to_the_model(changes: dict[str, Any]) -> None:
-    asked: dict[str, Any] = {"prompts": BOX, "field": AUTO, **changes}
-    assert not is_box_alone(Request(IMAGE, **asked))
+def test_anything_else_is_left_to_the_model(prompts: Prompts) -> None:
+    assert not is_box_alone(prompts)
 
 
 def test_where_the_model_is_undecided_the_box_decides() -> None:

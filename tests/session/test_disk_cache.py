@@ -57,6 +57,19 @@ def test_what_is_kept_comes_back_as_it_was(disk: DiskCache) -> None:
     assert disk.has(KEY)
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_picture_for_the_refiner_is_kept_too(tmp_path: Path, half: bool) -> None:
+    random = torch.Generator().manual_seed(1)
+    seen = features()._replace(picture=torch.randn(1, 3, 64, 64, generator=random).half())
+    disk = DiskCache(CacheFolder(tmp_path / "cache"), half)
+    disk.put(KEY, seen)
+    again = DiskCache(disk.folder).get(KEY)
+    assert again is not None
+    assert again.picture is not None
+    assert torch.equal(again.picture, seen.picture)
+    assert again.image_embed.dtype == torch.float32
+
+
 def test_what_was_not_kept_is_none(disk: DiskCache) -> None:
     assert disk.get(KEY) is None
     assert not disk.has(KEY)

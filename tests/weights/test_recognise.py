@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -28,6 +30,14 @@ def test_micro_is_recognised() -> None:
     assert recognise(shapes_of(model)) == CONFIGS["micro"]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert REGISTRY["micro"].parameters == parameters
+
+
+def test_a_refiner_is_recognised_on_top(official_shapes: dict[str, Shapes]) -> None:
+    with torch.device("meta"):
+        model = build_sam2("micro")
+        model.add_refiner((8, 16))
+    assert recognise(shapes_of(model)) == replace(CONFIGS["micro"], refiner_widths=(8, 16))
+    assert recognise(official_shapes["sam2.1_hiera_tiny"]).refiner_widths == ()
 
 
 def test_all_that_shapes_betray_is_read(reduced: Sam2) -> None:
