@@ -2,8 +2,8 @@
 
     python docs/learning_curve.py
 
-Reads `models/micro-log.jsonl` and `models/micro-memory-log.jsonl` beside this file and writes
-`images/micro-learning.svg` and `images/micro-memory-learning.svg`. Other logs:
+Reads the logs of `micro`, its memory and its refiner in `models/` beside this file, and writes
+`images/micro-learning.svg` and so on. Other logs:
 `python docs/learning_curve.py runs/mine/log.jsonl mine.svg`. Standard library only.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 HERE = Path(__file__).parent
 LOGS = {
     HERE / "models" / f"{name}-log.jsonl": HERE / "images" / f"{name}-learning.svg"
-    for name in ("micro", "micro-memory")
+    for name in ("micro", "micro-memory", "micro-refiner")
 }
 
 # Keys of the log that are IoUs on training windows: what they are called, and a colour that
@@ -32,6 +32,11 @@ SERIES = {
     "box2": ("box, corrected", "#e69f00"),
     "near": ("next frame", "#009e73"),
     "far": ("last frame", "#cc79a7"),
+    "click0_was": ("one click, as it was", "#56b4e9"),
+    "click0_now": ("one click, refined", "#0072b2"),
+    "click2_now": ("3 clicks, refined", "#009e73"),
+    "box0_was": ("box, as it was", "#e69f00"),
+    "box0_now": ("box, refined", "#d55e00"),
 }
 WIDTH, HEIGHT = 760, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 150, 34, 48  # margins; names stand to the right of their lines

@@ -85,7 +85,7 @@ def test_a_log_is_read_and_its_picture_written(
     assert "one click 0.40" in picture.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["micro", "micro-memory"])
+@pytest.mark.parametrize("name", ["micro", "micro-memory", "micro-refiner"])
 def test_the_pictures_in_the_documents_are_those_of_the_logs_beside_them(
     curve: ModuleType, name: str
 ) -> None:

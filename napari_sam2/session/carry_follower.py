@@ -17,6 +17,7 @@ from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.followers import Frame, Look, Upcoming, given_mask, model_inputs
 from napari_sam2.session.postprocess import LOGIT_LIMIT
 from napari_sam2.session.prompts import Prompts
+from napari_sam2.session.refinement import refine
 
 _LABELS = (2, 3, 1)  # the prompt encoder's for the corners of a box and a positive point
 _STRIDE = 4  # model pixels per low-resolution pixel
@@ -66,10 +67,8 @@ class CarryFollower:
         if mask is not None:
             assert logits is not None
             return Look(logits, 1.0, _CERTAIN if mask else -_CERTAIN)
-        output = self._model.decode(
-            frame.features, coords_xy, labels, logits, multimask=labels.shape[1] <= 1
-        )
-        return _best(output)
+        is_ambiguous = labels.shape[1] <= 1
+        return self._answer(frame, coords_xy, labels, logits, is_ambiguous=is_ambiguous)
 
     def keep_prompted(self, object_id: int, frame: int, look: Look) -> None:
         """Remember an answer to prompts."""
@@ -92,7 +91,7 @@ class CarryFollower:
         coords_xy = torch.from_numpy(_prompts_xy(logits)).to(logits.device)
         labels = torch.tensor([_LABELS], dtype=torch.int32, device=logits.device)
         fed = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
-        return _best(self._model.decode(frame.features, coords_xy, labels, fed, multimask=False))
+        return self._answer(frame, coords_xy, labels, fed, is_ambiguous=False)
 
     def keep_tracked(self, object_id: int, frame: int, direction: int, look: Look) -> None:
         """Carry what was found on, unless it is nothing."""
@@ -101,6 +100,19 @@ class CarryFollower:
 
     def forget(self, object_id: int, upcoming: Upcoming) -> None:
         """Nothing: one mask a direction is all that is kept."""
+
+    def _answer(
+        self,
+        frame: Frame,
+        coords_xy: Tensor,
+        labels: Tensor,
+        logits: Tensor | None,
+        *,
+        is_ambiguous: bool,
+    ) -> Look:
+        model, features = self._model, frame.features
+        output = model.decode(features, coords_xy, labels, logits, multimask=is_ambiguous)
+        return _best(refine(model, features, output, coords_xy, labels))
 
     def _nothing(self) -> Look:
         side = self._model.config.image_size // _STRIDE

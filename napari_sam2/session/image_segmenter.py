@@ -322,10 +322,8 @@ class ImageSegmenter:
         self, output: MaskOutput, features: ImageFeatures, prompts: Prompts, region: Box
     ) -> MaskOutput:
         """Do to masks what the official predictor does not."""
-        model = self.model
-        if model.refiner is not None and features.picture is not None:
-            asked = self._model_inputs(prompts, region)
-            return refine(model.refiner, features.picture[0], output, *asked)
+        if self.model.refiner is not None:
+            return refine(self.model, features, output, *self._model_inputs(prompts, region))
         return ends_at_box(output, prompts, region) if is_box_alone(prompts) else output
 
     def _model_inputs(self, prompts: Prompts, region: Box) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_sam2.model.outputs import FrameOutput
+from napari_sam2.model.outputs import FrameOutput, MaskOutput
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.model.tracking import accept_mask, condition, decode_frame, encode_memory
 from napari_sam2.session.followers import Frame, Look, Upcoming, given_mask, model_inputs
@@ -22,7 +22,9 @@ from napari_sam2.session.low_res_holes import fill_holes
 from napari_sam2.session.masks import PackedMask
 from napari_sam2.session.memory_bank import Memory, MemoryBank
 from napari_sam2.session.prompts import Prompts
+from napari_sam2.session.refinement import refine
 
+_NO_PROMPTS = torch.zeros(1, 0, 2), torch.zeros(1, 0, dtype=torch.int32)
 _INSIDE = 0.5  # of a mask resized to the model's input
 
 
@@ -98,6 +100,7 @@ class MemoryFollower:
             output = decode_frame(
                 model, seen, coords_xy, labels, rough if logits is None else logits
             )
+            output = self._refined(frame, output, coords_xy, labels)
         output = self._filled(output)
         return self._look(frame, output, output, is_prompted=True)
 
@@ -124,7 +127,7 @@ class MemoryFollower:
         bank = self._banks[object_id]
         memories, pointers = bank.recall(frame.index, direction)
         seen = condition(self._model, frame.features, memories, pointers, bank.pointer_span)
-        output = decode_frame(self._model, seen)
+        output = self._refined(frame, decode_frame(self._model, seen), *_NO_PROMPTS)
         return self._look(frame, output, self._filled(output), is_prompted=False)
 
     def keep_tracked(self, object_id: int, frame: int, direction: int, look: Look) -> None:
@@ -148,6 +151,19 @@ class MemoryFollower:
             object_score=float(output.object_score[0]),
             # half the bytes, and as the official predictor rounds them
             memory=Memory(memory.bfloat16(), output.object_pointer),
+        )
+
+    def _refined(
+        self, frame: Frame, output: FrameOutput, coords_xy: Tensor, labels: Tensor
+    ) -> FrameOutput:
+        """Look again at what was found, if the model can and there is anything."""
+        if not (output.low_res_masks > 0).any():
+            return output
+        masks, ious = output.low_res_masks, output.iou_predictions[None]
+        found = MaskOutput(masks, ious, output.object_score)
+        better = refine(self._model, frame.features, found, coords_xy, labels)
+        return output._replace(
+            low_res_masks=better.low_res_masks, iou_predictions=better.iou_predictions[0]
         )
 
     def _filled(self, output: FrameOutput) -> FrameOutput:

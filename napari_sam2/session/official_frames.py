@@ -25,7 +25,8 @@ def official_features(model: Sam2, image: PlaneImage) -> ImageFeatures:
         If the frame is not an RGB picture of 8 bits.
     """
     pixels = official_input(image.pixels(), model.config.image_size)
-    return model.embed(pixels[None].to(model.device, model.no_mem_embed.dtype))
+    features = model.embed(pixels[None].to(model.device, model.no_mem_embed.dtype))
+    return features._replace(picture=None)  # nothing is refined
 
 
 def official_input(plane: NDArray[np.uint8], image_size: int) -> Tensor:

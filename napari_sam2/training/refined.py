@@ -110,7 +110,7 @@ def refiner_loss(
         for turn in range(rounds):
             loss, better, before, after = _refined(refiner, pixels, answer)
             losses.append(loss)
-            scores |= {f"{name}{turn}-": before, f"{name}{turn}": after}
+            scores |= {f"{name}{turn}_was": before, f"{name}{turn}_now": after}
             if turn + 1 < rounds:
                 with torch.no_grad():
                     answer = _corrected(decode, answer, better)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import torch
 from torch import nn
 
 from napari_sam2.model import Sam2, build_sam2
-from napari_sam2.model.outputs import MaskOutput
+from napari_sam2.model.outputs import ImageFeatures, MaskOutput
 from napari_sam2.model.refiner import REFINED_SIZE, Refined
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.session.plane_image import PlaneImage
 from napari_sam2.session.prompts import Prompts, Request
+from napari_sam2.session.propagation import propagate
 from napari_sam2.session.refinement import (
     changed_logits,
     frame_around,
@@ -21,6 +23,7 @@ from napari_sam2.session.refinement import (
     see,
 )
 from napari_sam2.session.regions import FieldOfView
+from napari_sam2.session.tracks import NEVER_STOP, PropagationOptions, TrackedObject
 from tests.session.conftest import TINY
 
 SIDE = 32  # of the coarse grid
@@ -183,9 +186,13 @@ def test_masks_and_their_trust_come_from_the_refiner() -> None:
     output = MaskOutput(logits, torch.tensor([[0.5, 0.6]]), torch.tensor([2.0]))
     prompt = tuple(part[None] for part in clicks((14, 14, 1)))
     refiner = Constant(1.5)
-    refined = refine(refiner, torch.zeros(3, PIXELS, PIXELS), output, *prompt)  # type: ignore[arg-type]
+    model = SimpleNamespace(refiner=refiner)
+    nothing = torch.zeros(0)
+    features = ImageFeatures(nothing, (nothing, nothing), torch.zeros(1, 3, PIXELS, PIXELS))
+    refined = refine(model, features, output, *prompt)  # type: ignore[arg-type]
+    assert refine(model, features._replace(picture=None), output, *prompt) is output  # type: ignore[arg-type]
     assert (refined.low_res_masks[0, 0] > 0).sum() == 18 * 18  # its frame
-    assert refined.iou_predictions.tolist() == [[pytest.approx(0.7), pytest.approx(0.7)]]
+    assert refined.iou_predictions.tolist() == [[pytest.approx(0.6), pytest.approx(0.65)]]
     assert refined.object_score is output.object_score
     assert len(refiner.seen) == 1  # both masks at once
 
@@ -236,3 +243,25 @@ def test_features_without_their_picture_are_of_use_still(model: Sam2) -> None:
     segmenter.segment(IMAGE, box=(10, 15, 40, 70), region=(0, 0, 60, 90))
     model.refiner = refiner
     assert segmenter.segment(IMAGE, box=(10, 15, 40, 70), region=(0, 0, 60, 90)).embed_was_cached
+
+
+@pytest.mark.parametrize("method", ["memory", "carry"])
+@pytest.mark.parametrize("official", [False, True])
+def test_what_is_followed_is_refined_unless_as_the_official_predictor(
+    model: Sam2, method: str, official: bool
+) -> None:
+    def logits(refined: bool) -> list[np.ndarray]:
+        kept, model.refiner = model.refiner, model.refiner if refined else None
+        options = PropagationOptions(method=method, official=official, stop=NEVER_STOP)  # type: ignore[arg-type]
+        objects = [TrackedObject(1, {0: Prompts(((20.0, 30.0),), (1,))})]
+        frames = [np.repeat(np.roll(IMAGE, i)[..., None], 3, 2) for i in range(3)]
+        planes = [PlaneImage.of(str(i), frame) for i, frame in enumerate(frames)]
+        found = propagate(ImageSegmenter(model), planes, objects, options)
+        masks = [each.mask.to_array() for each in found]
+        model.refiner = kept
+        return masks
+
+    plain, refined = logits(False), logits(True)
+    assert len(plain) == len(refined) == 3
+    same = [np.array_equal(a, b) for a, b in zip(plain, refined, strict=True)]
+    assert all(same) if official else not any(same[1:])

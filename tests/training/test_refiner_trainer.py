@@ -75,10 +75,10 @@ def test_masks_get_better_by_it(model: Sam2, tmp_path: Path) -> None:
     for trainer.step in range(60):
         scores.append(trainer.train_step(batch_of()))
     before, clicked, boxed = (
-        np.mean([score[key] for score in scores[-10:]]) for key in ("click0-", "click0", "box0")
+        np.mean([score[key] for score in scores[-10:]]) for key in ("click0_was", "click0_now", "box0_now")
     )
     assert clicked > before + 0.2
-    assert boxed > np.mean([score["box0"] for score in scores[:10]]) + 0.2
+    assert boxed > np.mean([score["box0_now"] for score in scores[:10]]) + 0.2
 
 
 def test_windows_without_objects_teach_nothing(trainer: RefinerTrainer) -> None:
