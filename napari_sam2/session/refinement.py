@@ -38,8 +38,8 @@ def refine(
 ) -> MaskOutput:
     """Refine the masks that one prompt got, and trust them more or less, if the model can.
 
-    Predicted IoUs become the mean of the decoder's and the refiner's: of 8 200 training objects, that
-    chose candidates about as well as the refiner's alone, and better on drawn shapes.
+    Predicted IoUs become the mean of the decoder's and the refiner's: on 8 200 training objects
+    that chose candidates about as well as the refiner's alone, and better on drawn shapes.
 
     Parameters
     ----------

@@ -75,7 +75,8 @@ def test_masks_get_better_by_it(model: Sam2, tmp_path: Path) -> None:
     for trainer.step in range(60):
         scores.append(trainer.train_step(batch_of()))
     before, clicked, boxed = (
-        np.mean([score[key] for score in scores[-10:]]) for key in ("click0_was", "click0_now", "box0_now")
+        np.mean([score[key] for score in scores[-10:]])
+        for key in ("click0_was", "click0_now", "box0_now")
     )
     assert clicked > before + 0.2
     assert boxed > np.mean([score["box0_now"] for score in scores[:10]]) + 0.2
@@ -85,7 +86,6 @@ def test_windows_without_objects_teach_nothing(trainer: RefinerTrainer) -> None:
     before = copy_of(trainer.model.state_dict())
     empty = batch_of()
     empty = replace(empty, labels=torch.zeros_like(empty.labels))
-    trainer.recipe = replace(RECIPE, weight_decay=0.0)
     for group in trainer.optimizer.param_groups:
         group["weight_decay"] = 0.0
     assert "loss" not in trainer.train_step(empty)
