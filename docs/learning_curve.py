@@ -32,10 +32,10 @@ SERIES = {
     "box2": ("box, corrected", "#e69f00"),
     "near": ("next frame", "#009e73"),
     "far": ("last frame", "#cc79a7"),
-    "click0_was": ("one click, as it was", "#56b4e9"),
-    "click0_now": ("one click, refined", "#0072b2"),
+    "click0_was": ("click, unrefined", "#56b4e9"),
+    "click0_now": ("click, refined", "#0072b2"),
     "click2_now": ("3 clicks, refined", "#009e73"),
-    "box0_was": ("box, as it was", "#e69f00"),
+    "box0_was": ("box, unrefined", "#e69f00"),
     "box0_now": ("box, refined", "#d55e00"),
 }
 WIDTH, HEIGHT = 760, 380

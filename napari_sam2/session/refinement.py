@@ -53,18 +53,23 @@ def refine(
     """
     if model.refiner is None or features.picture is None:
         return output
-    logits, ious = output.low_res_masks[0].float(), output.iou_predictions[0].float()
+    logits = output.low_res_masks[0].float().cpu()
     coords_xy, labels = coords_xy[0].cpu(), labels[0].cpu()
-    frames = [frame_around(mask, coords_xy, labels) for mask in (logits > 0).cpu().numpy()]
+    frames = [frame_around(mask, coords_xy, labels) for mask in (logits > 0).numpy()]
     views = [see(features.picture[0], frame, coords_xy, labels) for frame in frames]
-    refined = model.refiner(torch.stack(views), framed(logits, frames), ious)
-    changed = changed_logits(logits, refined.change, frames)
-    trusted = (ious + refined.iou_predictions) / 2
-    return output._replace(low_res_masks=changed[None], iou_predictions=trusted[None])
+    weight, ious = model.refiner.stem.weight, output.iou_predictions[0]
+    refined = model.refiner(
+        torch.stack(views).to(weight), framed(logits, frames).to(weight), ious.to(weight)
+    )
+    changed = changed_logits(logits, refined.change.float().cpu(), frames)
+    trusted = (ious + refined.iou_predictions.to(ious)) / 2
+    return output._replace(
+        low_res_masks=changed[None].to(output.low_res_masks), iou_predictions=trusted[None]
+    )
 
 
 def see(picture: Tensor, frame: Frame, coords_xy: Tensor, labels: Tensor) -> Tensor:
-    """Give what the refiner sees in a frame besides the logits, (7, R, R).
+    """Give what the refiner sees in a frame besides the logits, (7, R, R), on the CPU.
 
     Parameters
     ----------
@@ -72,14 +77,12 @@ def see(picture: Tensor, frame: Frame, coords_xy: Tensor, labels: Tensor) -> Ten
     frame : Frame
         Some of it lies in the picture.
     coords_xy, labels : Tensor, shapes (P, 2) and (P,)
-        On the CPU.
     """
-    pixels = _cut(picture.float(), frame, STRIDE, float("nan"))
+    pixels = _cut(picture, frame, STRIDE, float("nan"))
     inside = ~pixels[:1].isnan()
     std, mean = torch.std_mean(pixels[:, inside[0]], correction=0)
     pixels = ((pixels - mean) / (std + _FLAT)).nan_to_num(0.0)
-    maps = _prompt_maps(coords_xy, labels, frame).to(pixels.device)
-    return torch.cat([pixels, inside.float(), maps])
+    return torch.cat([pixels, inside.float(), _prompt_maps(coords_xy, labels, frame)])
 
 
 def framed(
@@ -135,12 +138,15 @@ def _prompted(
 
 
 def _cut(plane: Tensor, frame: Frame, stride: int, beyond: float) -> Tensor:
-    """Cut a frame out of a plane (C, H, W), of `stride` pixels per coarse one: (C, R, R)."""
+    """Cut a frame out of a plane (C, H, W), of `stride` pixels per coarse one: (C, R, R).
+
+    On the CPU: MPS cannot shrink without artefacts.
+    """
     y, x, side = (stride * length for length in frame)
     height, width = plane.shape[-2:]
     part = plane[:, max(y, 0) : max(y + side, 0), max(x, 0) : max(x + side, 0)]
     padding = (max(-x, 0), max(x + side - width, 0), max(-y, 0), max(y + side - height, 0))
-    part = F.pad(part, padding, value=beyond)[None]
+    part = F.pad(part.float().cpu(), padding, value=beyond)[None]
     size = (REFINED_SIZE, REFINED_SIZE)
     return F.interpolate(part, size, mode="bilinear", antialias=True)[0]
 

@@ -20,6 +20,7 @@ import torch
 from napari_sam2._sample_data import read_sample
 from napari_sam2.model import CONFIGS, Sam2, build_sam2
 from napari_sam2.session.preprocess import to_model_input
+from napari_sam2.session.refinement import refine
 from napari_sam2.weights.loading import load_weights
 from napari_sam2.weights.registry import REGISTRY
 
@@ -33,14 +34,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     image = read_sample("nuclei_fluorescence")
+    ships = {name for name in options.models if name in REGISTRY and REGISTRY[name].bundled}
     tasks = {
         (name, half): task
         for name in options.models
-        for half, task in tasks_of(build_sam2(name), image).items()
+        for half, task in tasks_of(
+            load_weights(name) if name in ships else build_sam2(name), image
+        ).items()
     }
-    for name in options.models:
-        if name in REGISTRY and REGISTRY[name].bundled:
-            tasks[name, "load"] = partial(load_weights, name)
+    tasks |= {(name, "load"): partial(load_weights, name) for name in ships}
     times: dict[tuple[str, str], list[float]] = {key: [] for key in tasks}
     for round_ in range(options.rounds + 1):  # the first round warms up
         for key, task in tasks.items():
@@ -53,16 +55,19 @@ def main() -> None:
 
 @torch.inference_mode()
 def tasks_of(model: Sam2, image: np.ndarray) -> dict[str, Callable[[], object]]:
-    """Give the halves of a click: prepare and embed a plane, decode one point."""
+    """Give the halves of a click: prepare and embed a plane, decode one point and refine that."""
     size = model.config.image_size
     features = model.embed(to_model_input(image, size)[None])
     coords = torch.full((1, 1, 2), size / 2)
     labels = torch.ones(1, 1, dtype=torch.int32)
+    output = model.decode(features, coords, labels, multimask=True)
+    refining = torch.inference_mode()(lambda: refine(model, features, output, coords, labels))
     return {
         "embed": torch.inference_mode()(lambda: model.embed(to_model_input(image, size)[None])),
         "decode": torch.inference_mode()(
             lambda: model.decode(features, coords, labels, multimask=True)
         ),
+        **({} if model.refiner is None else {"refine": refining}),
     }
 
 

@@ -16,6 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_sam2.model import Sam2
+from napari_sam2.model.refiner import REFINED_SIZE, Refiner
 from napari_sam2.session.preprocess import to_model_input
 from tests.session.conftest import TINY, make_tiny_model
 
@@ -91,6 +92,19 @@ def test_decoding_needs_nothing_that_mps_lacks(model: Sam2, count: int, with_mas
             torch.ones(1, count, dtype=torch.int32, device=ON_DEVICE),
             torch.zeros(1, 1, side // 4, side // 4, device=ON_DEVICE) if with_mask else None,
             multimask=True,
+        )
+
+
+def test_refining_needs_nothing_that_mps_lacks() -> None:
+    """What is resized for it is so on the CPU, see `refinement`."""
+    refiner = Refiner((8, 16)).to(ON_DEVICE)
+    size = REFINED_SIZE, REFINED_SIZE
+    with witnessed():
+        refiner(
+            *(
+                torch.zeros(*shape, device=ON_DEVICE)
+                for shape in ((2, 7, *size), (2, 1, *size), (2,))
+            )
         )
 
 

@@ -55,10 +55,12 @@ class Constant(nn.Module):
 
     def __init__(self, change: float, iou: float = 0.7) -> None:
         super().__init__()
+        self.stem = nn.Conv2d(1, 1, 1)
         self.added, self.told = change, iou
         self.seen: list[torch.Tensor] = []
 
     def forward(self, seen: torch.Tensor, logits: torch.Tensor, ious: torch.Tensor) -> Refined:
+        assert {t.dtype for t in (seen, logits, ious)} == {self.stem.weight.dtype}
         self.seen.append(seen)
         change = torch.full_like(logits, self.added)
         return Refined(change, torch.full_like(ious, self.told))
@@ -180,19 +182,22 @@ def test_what_is_changed_comes_back_where_it_was_seen() -> None:
     assert int(again.argmax()) == int(logits.argmax())
 
 
-def test_masks_and_their_trust_come_from_the_refiner() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_masks_and_their_trust_come_from_the_refiner(dtype: torch.dtype) -> None:
     logits = torch.full((1, 2, SIDE, SIDE), -1.0)
     logits[:, 0, 10:20, 10:20] = 1.0
-    output = MaskOutput(logits, torch.tensor([[0.5, 0.6]]), torch.tensor([2.0]))
+    ious = torch.tensor([[0.5, 0.6]], dtype=dtype)
+    output = MaskOutput(logits.to(dtype), ious, torch.tensor([2.0]))
     prompt = tuple(part[None] for part in clicks((14, 14, 1)))
-    refiner = Constant(1.5)
+    refiner = Constant(1.5).to(dtype)
     model = SimpleNamespace(refiner=refiner)
     nothing = torch.zeros(0)
-    features = ImageFeatures(nothing, (nothing, nothing), torch.zeros(1, 3, PIXELS, PIXELS))
+    features = ImageFeatures(nothing, (nothing, nothing), torch.zeros(1, 3, PIXELS, PIXELS).half())
     refined = refine(model, features, output, *prompt)  # type: ignore[arg-type]
     assert refine(model, features._replace(picture=None), output, *prompt) is output  # type: ignore[arg-type]
+    assert refined.low_res_masks.dtype == refined.iou_predictions.dtype == dtype
     assert (refined.low_res_masks[0, 0] > 0).sum() == 18 * 18  # its frame
-    assert refined.iou_predictions.tolist() == [[pytest.approx(0.6), pytest.approx(0.65)]]
+    assert refined.iou_predictions[0].tolist() == pytest.approx([0.6, 0.65], abs=0.005)
     assert refined.object_score is output.object_score
     assert len(refiner.seen) == 1  # both masks at once
 
