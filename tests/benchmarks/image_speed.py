@@ -67,7 +67,7 @@ def tasks_of(model: Sam2, image: np.ndarray) -> dict[str, Callable[[], object]]:
         "decode": torch.inference_mode()(
             lambda: model.decode(features, coords, labels, multimask=True)
         ),
-        **({} if model.refiner is None else {"refine": refining}),
+        **({} if model.refiner is None else {"refine three masks": refining}),
     }
 
 
