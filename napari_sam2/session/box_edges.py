@@ -1,4 +1,7 @@
-"""A box says where its object ends: logits are raised inside it and lowered outside, a little."""
+"""A box says where its object ends: logits are raised inside it and lowered outside, a little.
+
+For models that cannot refine their masks; a refiner sees the box itself.
+"""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class ImageSegmenter:
             does; "auto", a part of it in which the object is neither small nor cut off; or a box
             of whole pixels. But for "whole", a single click is followed by a second question, from
             the middle of what it found, and the best mask is the one that the model trusts more;
-            and masks of a box alone are drawn in towards it.
+            and masks are refined if the model can, else those of a box alone drawn in towards it.
 
         Returns
         -------
@@ -329,10 +329,9 @@ class ImageSegmenter:
     def _model_inputs(self, prompts: Prompts, region: Box) -> tuple[torch.Tensor, torch.Tensor]:
         """Give prompts as the decoder takes them, (1, N, 2) and (1, N)."""
         coords_xy, labels = prompts.as_model_inputs(region, self.model.config.image_size)
+        coords_xy, labels = coords_xy[None], labels[None]
         device = self.model.device
-        return torch.from_numpy(coords_xy)[None].to(device), torch.from_numpy(labels)[None].to(
-            device
-        )
+        return torch.from_numpy(coords_xy).to(device), torch.from_numpy(labels).to(device)
 
     def _decode(
         self,

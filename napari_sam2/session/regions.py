@@ -70,8 +70,8 @@ class FieldOfView:
     def is_official(self) -> bool:
         """Whether prompts are answered as by the official predictor.
 
-        Otherwise a click is asked about twice (`second_question`), and a box alone ends its masks
-        (`box_edges`).
+        Otherwise a click is asked about twice (`second_question`), and masks are refined
+        (`refinement`), or end at a box alone (`box_edges`) if the model cannot refine.
         """
         return self.mode == "whole"
 
