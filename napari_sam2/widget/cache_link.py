@@ -46,6 +46,7 @@ class CacheLink:
         self._controller, self._predict, self._jobs = controller, predict, jobs
         self._say, self._complain = say, complain
         self._activity: progress | None = None
+        self._progress = (0, 0)  # the last that was told
         self._told = ""  # trouble with the disk
         panel.changed.connect(self._follow)
         panel.clear_requested.connect(self._on_clear_requested)
@@ -92,6 +93,7 @@ class CacheLink:
         self._controller.embed_stack()
 
     def _on_progressed(self, done: int, total: int) -> None:
+        self._progress = (done, total)
         self._panel.show_progress(done, total)
         if done < total:
             self._show_activity(done, total)
@@ -103,7 +105,12 @@ class CacheLink:
 
     def _show_activity(self, done: int, total: int) -> None:
         if self._activity is None:
-            self._activity = progress(total=total, desc="Getting the stack ready")
+            activity = progress(total=total, desc="Getting the stack ready")
+            # napari has let Qt work meanwhile, so more planes may have been shown already.
+            if self._progress != (done, total):
+                activity.close()
+                return
+            self._activity = activity
         self._activity.update(done - self._activity.n)
 
     def _end_activity(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from napari_sam2.session.cache_folder import VARIABLE, CacheFolder
-from napari_sam2.widget import SegmentWidget
+from napari_sam2.widget import SegmentWidget, cache_link
 from napari_sam2.widget.cache_panel import CachePanel
 from napari_sam2.widget.settings import Settings, load_settings
 from tests.fakes import SquarePredict
@@ -86,6 +87,27 @@ def test_a_stack_is_made_ready_by_a_click(
     wanted = {(plane,) for plane in range(5)}
     qtbot.waitUntil(lambda: {request.plane for request in predict.asked} == wanted)
     qtbot.waitUntil(lambda: "whole stack is ready" in panel.panel.status.text)
+
+
+def test_a_stack_that_is_ready_at_once_leaves_no_activity_behind(
+    panel: SegmentWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """napari lets Qt work while it shows an activity, and planes are embedded meanwhile."""
+    begun: list[Mock] = []
+    ahead = panel.controller.ahead
+
+    def show(**_: object) -> Mock:
+        begun.append(activity := Mock(n=0))
+        if len(begun) == 1:
+            ahead.progressed.emit(1, 2)
+            ahead.progressed.emit(2, 2)
+        return activity
+
+    monkeypatch.setattr(cache_link, "progress", show)
+    ahead.progressed.emit(0, 2)
+    assert len(begun) == 2
+    assert all(activity.close.called for activity in begun)
+    assert panel._cache._activity is None
 
 
 def test_trouble_with_the_disk_is_told_and_stays(
