@@ -82,7 +82,8 @@ class Ahead:
         """
         while self._stack:
             self.progressed.emit(self._total - len(self._stack), self._total)
-            yield self._stack.popleft()
+            if self._stack:  # who was told may have stopped it
+                yield self._stack.popleft()
         if self._total:
             total, self._total = self._total, 0
             self.progressed.emit(total, total)

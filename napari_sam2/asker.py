@@ -99,6 +99,7 @@ class Asker:
         self._is_closed = False
         self._free: Callable[[], None] | None = None  # called once the worker has ended
         self._is_held = False
+        self._is_choosing = False  # what is started next
 
     @property
     def busy(self) -> bool:
@@ -146,11 +147,8 @@ class Asker:
 
     def hold(self, free: Callable[[], None]) -> None:
         """Start nothing more, and call `free` when the worker is free for something else."""
-        self._is_held = True
-        if self._running is None:
-            free()
-        else:
-            self._free = free
+        self._is_held, self._free = True, free
+        self._let_go()
 
     def release(self) -> None:
         """Go on: the worker is free again."""
@@ -190,16 +188,40 @@ class Asker:
         return is_ahead and running != question
 
     def _start_next(self) -> None:
-        """Start what was asked last and is wanted still, or look for what nobody asked yet."""
-        if self._is_held:
+        """Start what was asked last and is wanted still, or look for what nobody asked yet.
+
+        Who looks for more shows progress, and Qt may work meanwhile: what is asked then has to
+        wait, or two questions would be at work.
+        """
+        if self._is_held or self._is_choosing or self._running is not None:
             return
-        while self._waiting and self._running is None:
-            _, question = self._waiting.popitem()
-            if self._is_wanted(question):
-                self._start(question)
-        more = None if self._running else self._look_for_more()
-        if more is not None and more != self._in_vain:
-            self._start(more)
+        self._is_choosing = True
+        try:
+            question = self._choose()
+        finally:
+            self._is_choosing = False
+        if question is not None and not self._is_closed:
+            self._start(question)
+        self._let_go()
+
+    def _choose(self) -> Question | None:
+        while True:
+            while self._waiting:
+                _, question = self._waiting.popitem()
+                if self._is_wanted(question):
+                    return question
+            more = self._look_for_more()
+            if more is not None and more != self._in_vain:
+                return more
+            if not self._waiting:
+                return None
+
+    def _let_go(self) -> None:
+        """Tell who waits for the worker that it is free, if it is."""
+        if self._running is None and not self._is_choosing:
+            free, self._free = self._free, None
+            if free is not None:
+                free()
 
     def _is_wanted(self, question: Question) -> bool:
         return question == self._latest or self._is_wanted_still(question)
@@ -250,9 +272,7 @@ class Asker:
         return question
 
     def _go_on(self) -> None:
-        free, self._free = self._free, None
-        if free is not None:
-            free()
+        self._let_go()
         if not self._is_closed:
             self._start_next()
             if not self.busy:

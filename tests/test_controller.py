@@ -776,6 +776,41 @@ def test_embedding_a_stack_can_be_ended_and_gone_on_with(desk: Desk) -> None:
     assert len(embedded_planes(desk)) == desk.image.data.shape[0]
 
 
+def test_a_click_while_progress_is_shown_is_answered(desk: Desk) -> None:
+    """napari lets Qt work while it shows progress, and so anything may happen then."""
+    desk.runner.finish_all()
+    depth = desk.image.data.shape[0]
+    waiting = {1: (10, 20), depth - 1: (20, 40)}
+
+    def click(done: int, _total: int) -> None:
+        if place := waiting.pop(done, None):
+            desk.click(*place)
+            desk.controller.look_ahead()
+
+    desk.controller.ahead.progressed.connect(click)
+    desk.controller.embed_stack()
+    desk.runner.finish_all()
+    assert not waiting
+    assert len(desk.controller.answer.prompts.points) == 2
+    assert len(embedded_planes(desk)) == depth
+
+
+@pytest.mark.parametrize("done_before", [0, 2, 4])
+def test_a_stack_is_stopped_while_progress_is_shown(desk: Desk, done_before: int) -> None:
+    desk.runner.finish_all()
+    depth = desk.image.data.shape[0]
+
+    def stop(done: int, total: int) -> None:
+        if (done, total) == (done_before, depth):
+            desk.controller.ahead.stop()
+
+    desk.controller.ahead.progressed.connect(stop)
+    desk.controller.embed_stack()
+    desk.runner.finish_all()
+    assert not desk.controller.ahead.embeds_stack
+    assert {plane for (plane,) in embedded_planes(desk)} == {2, *range(done_before)}
+
+
 def test_a_stack_that_cannot_be_read_is_told_once(desk: Desk) -> None:
     desk.runner.finish_all()
     desk.predict.error = PromptError("The disk is gone.")
