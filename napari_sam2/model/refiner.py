@@ -21,10 +21,12 @@ from torch.nn import functional as F
 from napari_sam2.model.blocks import MLP
 
 REFINED_SIZE = 64  # side of the square that is looked at, in its own pixels
-_SEEN = 9  # channels: 3 of the picture, inside it, logits, near 0, clicks on and off, box
+_SEEN = (
+    10  # channels: 3 of the picture, inside it, clicks on and off, box, mask given, logits, edge
+)
 _GROUPS = 8
 _SHARP = 3.0  # logits: what is nearer to 0 is the edge
-_LIMIT = 6.0  # logits: what is farther from 0 is sure
+SURE = 6.0  # logits: what is farther from 0 is sure
 
 
 class Refined(NamedTuple):
@@ -69,15 +71,16 @@ class Refiner(nn.Module):
 
         Parameters
         ----------
-        seen : Tensor, shape (N, 7, R, R)
-            The picture (3), where there is any, clicks on the object and off it, and how far
-            inside the box a pixel lies, in [-1, 1]; see `session.refinement`.
+        seen : Tensor, shape (N, 8, R, R)
+            The picture (3), where there is any, clicks on the object and off it, how far inside
+            the box a pixel lies, and the mask that was given to be corrected, both in [-1, 1]; see
+            `session.refinement`.
         logits : Tensor, shape (N, 1, R, R)
         ious : Tensor, shape (N,)
             As the decoder predicts them, in [0, 1].
         """
         edge = torch.exp(-((logits / _SHARP) ** 2))
-        x = torch.cat([seen, logits.clamp(-_LIMIT, _LIMIT) / _LIMIT, edge], 1)
+        x = torch.cat([seen, logits.clamp(-SURE, SURE) / SURE, edge], 1)
         x = self.stem(F.pixel_unshuffle(x, 2))
         kept = []
         for block, down in zip(self.blocks, [*self.downs, None], strict=True):

@@ -112,7 +112,7 @@ class CarryFollower:
     ) -> Look:
         model, features = self._model, frame.features
         output = model.decode(features, coords_xy, labels, logits, multimask=is_ambiguous)
-        return _best(refine(model, features, output, coords_xy, labels))
+        return _best(refine(model, features, output, coords_xy, labels, logits))
 
     def _nothing(self) -> Look:
         side = self._model.config.image_size // _STRIDE

@@ -243,7 +243,7 @@ class ImageSegmenter:
                 wants = _wants_candidates(request)
                 output = self._decode(embedded.features, prompts, region, logits, wants)
                 if not request.field.is_official:
-                    output = self._improved(output, embedded.features, prompts, region)
+                    output = self._improved(output, embedded.features, prompts, region, logits)
                 prediction = as_prediction(request, output, seen)
                 if is_asked_twice(request):
                     prediction = self._ask_again(prediction, embedded.features, region)
@@ -315,15 +315,21 @@ class ImageSegmenter:
             return first
         logits = first.low_res_masks[None, :1]
         output = self._decode(features, prompts, region, logits, wants_candidates=False)
-        output = self._improved(output, features, prompts, region)
+        output = self._improved(output, features, prompts, region, logits)
         return better_of(first, as_prediction(first.request, output, first.region))
 
     def _improved(
-        self, output: MaskOutput, features: ImageFeatures, prompts: Prompts, region: Box
+        self,
+        output: MaskOutput,
+        features: ImageFeatures,
+        prompts: Prompts,
+        region: Box,
+        logits: NDArray[np.float32] | None,
     ) -> MaskOutput:
         """Do to masks what the official predictor does not."""
         if self.model.refiner is not None:
-            return refine(self.model, features, output, *self._model_inputs(prompts, region))
+            asked = self._model_inputs(prompts, region)
+            return refine(self.model, features, output, *asked, self._given(logits))
         return ends_at_box(output, prompts, region) if is_box_alone(prompts) else output
 
     def _model_inputs(self, prompts: Prompts, region: Box) -> tuple[torch.Tensor, torch.Tensor]:
@@ -341,9 +347,12 @@ class ImageSegmenter:
         logits: NDArray[np.float32] | None,
         wants_candidates: bool,
     ) -> MaskOutput:
-        given = None if logits is None else torch.from_numpy(logits).to(self.model.device)
         asked = self._model_inputs(prompts, region)
+        given = self._given(logits)
         return self.model.decode(features, *asked, given, multimask=wants_candidates)
+
+    def _given(self, logits: NDArray[np.float32] | None) -> torch.Tensor | None:
+        return None if logits is None else torch.from_numpy(logits).to(self.model.device)
 
 
 def _read(image: PlaneImage, region: Box, step: float) -> list[NDArray[Any]]:

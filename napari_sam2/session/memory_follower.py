@@ -97,10 +97,9 @@ class MemoryFollower:
             else:
                 span = self._banks[object_id].pointer_span
                 seen = condition(model, frame.features, memories, pointers, span)
-            output = decode_frame(
-                model, seen, coords_xy, labels, rough if logits is None else logits
-            )
-            output = self._refined(frame, output, coords_xy, labels)
+            given = rough if logits is None else logits
+            output = decode_frame(model, seen, coords_xy, labels, given)
+            output = self._refined(frame, output, coords_xy, labels, given)
         output = self._filled(output)
         return self._look(frame, output, output, is_prompted=True)
 
@@ -154,14 +153,19 @@ class MemoryFollower:
         )
 
     def _refined(
-        self, frame: Frame, output: FrameOutput, coords_xy: Tensor, labels: Tensor
+        self,
+        frame: Frame,
+        output: FrameOutput,
+        coords_xy: Tensor,
+        labels: Tensor,
+        given: Tensor | None = None,
     ) -> FrameOutput:
         """Look again at what was found, if the model can and there is anything."""
         if not (output.low_res_masks > 0).any():
             return output
         masks, ious = output.low_res_masks, output.iou_predictions[None]
         found = MaskOutput(masks, ious, output.object_score)
-        better = refine(self._model, frame.features, found, coords_xy, labels)
+        better = refine(self._model, frame.features, found, coords_xy, labels, given)
         return output._replace(
             low_res_masks=better.low_res_masks, iou_predictions=better.iou_predictions[0]
         )

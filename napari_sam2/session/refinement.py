@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_sam2.model.outputs import ImageFeatures, MaskOutput
-from napari_sam2.model.refiner import REFINED_SIZE
+from napari_sam2.model.refiner import REFINED_SIZE, SURE
 from napari_sam2.model.sam2 import Sam2
 from napari_sam2.session.prompts import NEGATIVE, POSITIVE
 
@@ -34,7 +34,12 @@ Frame = tuple[int, int, int]
 
 
 def refine(
-    model: Sam2, features: ImageFeatures, output: MaskOutput, coords_xy: Tensor, labels: Tensor
+    model: Sam2,
+    features: ImageFeatures,
+    output: MaskOutput,
+    coords_xy: Tensor,
+    labels: Tensor,
+    given: Tensor | None = None,
 ) -> MaskOutput:
     """Refine the masks that one prompt got, and trust them more or less, if the model can.
 
@@ -50,13 +55,16 @@ def refine(
         Of batch 1, M masks.
     coords_xy, labels : Tensor, shapes (1, P, 2) and (1, P)
         As the decoder took them.
+    given : Tensor, shape (1, 1, S/4, S/4), optional
+        Logits of the mask prompt.
     """
     if model.refiner is None or features.picture is None:
         return output
     logits = output.low_res_masks[0].float().cpu()
     coords_xy, labels = coords_xy[0].cpu(), labels[0].cpu()
+    before = None if given is None else given[0].float().cpu()
     frames = [frame_around(mask, coords_xy, labels) for mask in (logits > 0).numpy()]
-    views = [see(features.picture[0], frame, coords_xy, labels) for frame in frames]
+    views = [see(features.picture[0], frame, coords_xy, labels, before) for frame in frames]
     weight, ious = model.refiner.stem.weight, output.iou_predictions[0]
     refined = model.refiner(
         torch.stack(views).to(weight), framed(logits, frames).to(weight), ious.to(weight)
@@ -68,8 +76,14 @@ def refine(
     )
 
 
-def see(picture: Tensor, frame: Frame, coords_xy: Tensor, labels: Tensor) -> Tensor:
-    """Give what the refiner sees in a frame besides the logits, (7, R, R), on the CPU.
+def see(
+    picture: Tensor,
+    frame: Frame,
+    coords_xy: Tensor,
+    labels: Tensor,
+    given: Tensor | None = None,
+) -> Tensor:
+    """Give what the refiner sees in a frame besides the logits, (8, R, R), on the CPU.
 
     Parameters
     ----------
@@ -77,12 +91,18 @@ def see(picture: Tensor, frame: Frame, coords_xy: Tensor, labels: Tensor) -> Ten
     frame : Frame
         Some of it lies in the picture.
     coords_xy, labels : Tensor, shapes (P, 2) and (P,)
+    given : Tensor, shape (1, S/4, S/4), optional
+        Logits of the mask prompt: decoders lose much of a good one.
     """
     pixels = _cut(picture, frame, STRIDE, float("nan"))
     inside = ~pixels[:1].isnan()
     std, mean = torch.std_mean(pixels[:, inside[0]], correction=0)
     pixels = ((pixels - mean) / (std + _FLAT)).nan_to_num(0.0)
-    return torch.cat([pixels, inside.float(), _prompt_maps(coords_xy, labels, frame)])
+    if given is None:
+        before = torch.zeros(1, REFINED_SIZE, REFINED_SIZE)
+    else:
+        before = _cut(given.clamp(-SURE, SURE) / SURE, frame, 1, -1.0)
+    return torch.cat([pixels, inside.float(), _prompt_maps(coords_xy, labels, frame), before])
 
 
 def framed(

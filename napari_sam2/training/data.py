@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -153,13 +153,14 @@ def windows(
     fresh: int,
     pool: int = 240,
     new_scenes: float = 0.0,
+    shares: Mapping[str, float] = KIND_WEIGHTS,
 ) -> Iterator[Windows]:
     """Give batches of random windows without end, from a pool that is renewed bit by bit.
 
     Parameters
     ----------
     pictures : sequence of Picture
-        Drawn by kind (`KIND_WEIGHTS`), then evenly.
+        Drawn by kind, then evenly.
     batch, side : int
         Windows in a batch, and their side in pixels.
     canvas : int
@@ -171,16 +172,18 @@ def windows(
         Windows kept.
     new_scenes : float
         Drawn scenes that are replaced by new ones, per batch.
+    shares : mapping of str to float
+        How often each kind is drawn.
     """
     pictures = list(pictures)
     drawn = [i for i, picture in enumerate(pictures) if picture.kind == DRAWN]
-    kept = [_draw(pictures, rng, side, canvas) for _ in range(batch)]
+    kept = [_draw(pictures, rng, side, canvas, shares) for _ in range(batch)]
     while True:
         if drawn and rng.random() < new_scenes:
             index = rng.choice(drawn)
             pictures[index] = draw_picture(rng, pictures[index].name)
         for _ in range(fresh):
-            new = _draw(pictures, rng, side, canvas)
+            new = _draw(pictures, rng, side, canvas, shares)
             if len(kept) < pool:
                 kept.append(new)
             else:
@@ -191,9 +194,13 @@ def windows(
 
 
 def _draw(
-    pictures: Sequence[Picture], rng: np.random.Generator, side: int, canvas: int
+    pictures: Sequence[Picture],
+    rng: np.random.Generator,
+    side: int,
+    canvas: int,
+    shares: Mapping[str, float],
 ) -> tuple[Tensor, Tensor]:
-    picture = choose(pictures, rng)
+    picture = choose(pictures, rng, shares)
     if side == canvas and rng.random() < _WHOLE:
         return whole_picture(picture, rng, side)
     return random_window(picture, rng, side, canvas)
@@ -205,10 +212,14 @@ def _mirror(window: tuple[Tensor, Tensor], rng: np.random.Generator) -> tuple[Te
     return (pixels.flip(-1), labels.flip(-1)) if flip else (pixels, labels)
 
 
-def choose(pictures: Sequence[Picture], rng: np.random.Generator) -> Picture:
-    """Draw a picture: its kind by `KIND_WEIGHTS`, then evenly."""
+def choose(
+    pictures: Sequence[Picture],
+    rng: np.random.Generator,
+    shares: Mapping[str, float] = KIND_WEIGHTS,
+) -> Picture:
+    """Draw a picture: its kind by their shares, then evenly."""
     kinds = sorted({picture.kind for picture in pictures})
-    weights = np.array([KIND_WEIGHTS.get(kind, 0.2) for kind in kinds])
+    weights = np.array([shares.get(kind, 0.2) for kind in kinds])
     kind = rng.choice(kinds, p=weights / weights.sum())
     of_kind = [picture for picture in pictures if picture.kind == kind]
     return of_kind[rng.integers(len(of_kind))]

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_sam2.model.mask_decoder import single_mask
-from napari_sam2.model.outputs import DecoderOutput
 from napari_sam2.model.refiner import REFINED_SIZE, Refiner
 from napari_sam2.session.postprocess import LOGIT_LIMIT
 from napari_sam2.session.refinement import STRIDE, Frame, changed_logits, frame_around, framed, see
@@ -25,12 +24,13 @@ from napari_sam2.training.prompted import (
     drawn_by_hand,
 )
 
-_BOXES = 0.35  # share of the objects that begin with a box
+_BOXES = 0.3  # share of the objects that begin with a box
 _OUTLINES, _CARRIED = 0.08, 0.12  # shares of those with a mask that was drawn, or is of before
 _TIGHT = 0.5  # share of the boxes that are tight
 _BOX_JITTER = 0.12  # of the other boxes' size, at most
 _AS_EVALUATED = 0.5  # share of clicks at the most interior pixel, of the object or of the error
-_CORRECTIONS = 2
+_ROUNDS = {"click": 4, "box": 3, "mask": 2}  # the first answer, and those to corrections
+_AGAIN = 0.5  # how often the first correction of a click is a second question instead
 _IOU_WEIGHT = 6.0
 _WIDER = (0.9, 1.25)  # frames are this much larger than they would be
 _OFF = 0.06  # of a frame's side: how far off they are, standard deviation
@@ -49,6 +49,8 @@ class Answer(NamedTuple):
         As the decoder predicts them.
     truths : Tensor, shape (N, M, S, S), bool
         What each mask should become.
+    given : Tensor, shape (N, 1, h, w), or None
+        Logits of the mask prompts.
     """
 
     objects: Objects
@@ -57,6 +59,7 @@ class Answer(NamedTuple):
     logits: Tensor
     ious: Tensor
     truths: Tensor
+    given: Tensor | None
 
 
 def refiner_loss(
@@ -106,14 +109,14 @@ def refiner_loss(
             continue
         with torch.no_grad():
             answer = ask(decode, some, planes)
-        rounds = 1 + (_CORRECTIONS if name == "click" else 1)
-        for turn in range(rounds):
+        for turn in range(_ROUNDS[name]):
             loss, better, before, after = _refined(refiner, pixels, answer)
             losses.append(loss)
             scores |= {f"{name}{turn}_was": before, f"{name}{turn}_now": after}
-            if turn + 1 < rounds:
+            if turn + 1 < _ROUNDS[name]:
+                is_asked_again = name == "click" and turn == 0 and torch.rand(()) < _AGAIN
                 with torch.no_grad():
-                    answer = _corrected(decode, answer, better)
+                    answer = _corrected(decode, answer, better, is_asked_again)
     loss = torch.cat(losses).mean()
     return loss, {**scores, "loss": loss.item()}
 
@@ -129,7 +132,7 @@ def _clicked(decode: WindowDecoder, objects: Objects, planes: Tensor) -> Answer:
     output = decode(objects.images, coords, kinds)
     logits = output.low_res_masks[:, 1:]
     truths = _truths_at(planes, objects, coords[:, 0], logits > 0)
-    return Answer(objects, coords, kinds, logits, output.iou_predictions[:, 1:], truths)
+    return Answer(objects, coords, kinds, logits, output.iou_predictions[:, 1:], truths, None)
 
 
 def _boxed(decode: WindowDecoder, objects: Objects, planes: Tensor) -> Answer:
@@ -138,34 +141,41 @@ def _boxed(decode: WindowDecoder, objects: Objects, planes: Tensor) -> Answer:
     jitter = torch.rand(count) * _BOX_JITTER * (torch.rand(count) >= _TIGHT)
     coords = prompts.boxes_around(objects.full, jitter)
     kinds = torch.tensor([[2, 3]], dtype=torch.int32).expand(count, -1)
-    return _single(objects, coords, kinds, decode(objects.images, coords, kinds))
+    return _single(decode, objects, coords, kinds, None)
 
 
 def _drawn(decode: WindowDecoder, objects: Objects, planes: Tensor) -> Answer:
     del planes
     drawn = drawn_by_hand if torch.rand(()) < _OUTLINES / (_OUTLINES + _CARRIED) else drawn_before
     coords, kinds, mask_prompt = drawn(objects.masks)
-    return _single(objects, coords, kinds, decode(objects.images, coords, kinds, mask_prompt))
+    return _single(decode, objects, coords, kinds, mask_prompt)
 
 
-def _single(objects: Objects, coords: Tensor, kinds: Tensor, output: DecoderOutput) -> Answer:
-    one = single_mask(output)
-    return Answer(
-        objects, coords, kinds, one.low_res_masks, one.iou_predictions, objects.full[:, None]
-    )
+def _single(
+    decode: WindowDecoder, objects: Objects, coords: Tensor, kinds: Tensor, given: Tensor | None
+) -> Answer:
+    one = single_mask(decode(objects.images, coords, kinds, given))
+    truths = objects.full[:, None]
+    return Answer(objects, coords, kinds, one.low_res_masks, one.iou_predictions, truths, given)
 
 
-def _corrected(decode: WindowDecoder, answer: Answer, better: Tensor) -> Answer:
-    """Correct refined masks (N, 1, h, w), which are fed back."""
+def _corrected(
+    decode: WindowDecoder, answer: Answer, better: Tensor, is_asked_again: bool
+) -> Answer:
+    """Correct refined masks (N, 1, h, w), which are fed back; or ask again from their middles."""
     objects = answer.objects
     logits = better.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     shown = F.interpolate(logits, size=objects.masks.shape[1:], mode="bilinear")[:, 0] > 0
-    exact = torch.rand(()) < _AS_EVALUATED
-    correct = prompts.correct_as_evaluated if exact else prompts.correct
-    point, kind = correct(objects.masks, shown)
+    if is_asked_again:
+        found = torch.where(shown.flatten(1).any(1)[:, None, None], shown, objects.masks)
+        point, kind = prompts.most_interior_clicks(found), torch.ones(len(shown)).int()
+    else:
+        exact = torch.rand(()) < _AS_EVALUATED
+        correct = prompts.correct_as_evaluated if exact else prompts.correct
+        point, kind = correct(objects.masks, shown)
     coords = torch.cat([answer.coords_xy, point[:, None]], 1)
     kinds = torch.cat([answer.labels, kind[:, None]], 1)
-    return _single(objects, coords, kinds, decode(objects.images, coords, kinds, logits))
+    return _single(decode, objects, coords, kinds, logits)
 
 
 def _truths_at(planes: Tensor, objects: Objects, coords_xy: Tensor, masks: Tensor) -> Tensor:
@@ -203,8 +213,9 @@ def _refined(
         _jittered(frame_around(mask, answer.coords_xy[row], answer.labels[row]))
         for mask, row in zip((logits > 0).numpy(), rows, strict=True)
     ]
+    given = [None] * count if answer.given is None else answer.given
     views = [
-        see(pixels[image], frame, answer.coords_xy[row], answer.labels[row])
+        see(pixels[image], frame, answer.coords_xy[row], answer.labels[row], given[row])
         for image, frame, row in zip(images, frames, rows, strict=True)
     ]
     shown = framed(logits, frames)

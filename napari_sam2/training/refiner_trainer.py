@@ -29,6 +29,7 @@ from napari_sam2.weights.registry import find_entry
 
 _MEAN, _STD = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
 _WIDTHS = (32, 64, 96)
+_SHARES = {"fluo": 0.3, "colour": 0.24, "bright": 0.06, "shapes": 0.4}  # of the windows
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class RefinerRecipe(Schedule):
     batch: int = 6
     full_batch: int = 2
     fresh: int = 3
-    objects: int = 20
+    objects: int = 24
     drawn: int = 150
     new_scenes: float = 0.3
 
@@ -89,6 +90,7 @@ class RefinerTrainer(Run[Windows]):
             fresh=recipe.full_batch if is_full else recipe.fresh,
             pool=60 if is_full else 240,
             new_scenes=recipe.new_scenes,
+            shares=_SHARES,
         )
 
     def loss(self, batch: Windows) -> tuple[Tensor, dict[str, float]]:

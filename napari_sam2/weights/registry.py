@@ -79,7 +79,7 @@ REGISTRY: dict[str, Entry] = {
             filename="micro.safetensors",
             config_name="micro",
             licence="Apache-2.0",
-            parameters=5_764_903,
+            parameters=5_766_055,
             bundled=True,
         ),
         _official("tiny", "sam2.1", "tiny", 38_962_498),

@@ -21,7 +21,7 @@ def question() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Something to look at, some logits, and their predicted IoUs."""
     random = torch.Generator().manual_seed(1)
     size = REFINED_SIZE, REFINED_SIZE
-    seen = torch.randn(COUNT, 7, *size, generator=random)
+    seen = torch.randn(COUNT, 8, *size, generator=random)
     return seen, torch.randn(COUNT, 1, *size, generator=random), torch.rand(COUNT)
 
 

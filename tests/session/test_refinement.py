@@ -113,7 +113,7 @@ def test_the_object_fills_the_frame_and_beyond_the_picture_is_nothing() -> None:
     picture = torch.zeros(3, PIXELS, PIXELS)
     picture[:, :, 32:] = 1.0
     seen = see(picture, (0, -8, 16), *NOTHING)
-    assert seen.shape == (7, REFINED_SIZE, REFINED_SIZE)
+    assert seen.shape == (8, REFINED_SIZE, REFINED_SIZE)
     inside = seen[3]
     assert not inside[:, : REFINED_SIZE // 2 - 1].any()
     assert inside[:, REFINED_SIZE // 2 + 1 :].all()
@@ -150,6 +150,20 @@ def test_a_box_is_seen_by_its_depth() -> None:
     inside[16:32, 8:56] = True
     assert torch.equal(depth > 0, inside)
     assert depth.min() < -0.9 < 0.9 < depth.max()
+
+
+def test_the_mask_that_was_given_is_seen_where_it_lies() -> None:
+    picture = torch.zeros(3, PIXELS, PIXELS)
+    assert not see(picture, (8, -8, 16), *NOTHING)[7].any()
+    given = torch.full((1, SIDE, SIDE), -20.0)
+    given[0, 10:14, 0:6] = 3.0
+    before = see(picture, (8, -8, 16), *NOTHING, given)[7]
+    assert before.min() == -1.0
+    assert before[20, 40] == pytest.approx(0.5)
+    inside = torch.zeros(REFINED_SIZE, REFINED_SIZE, dtype=torch.bool)
+    inside[8:24, 32:56] = True
+    assert ((before > 0) != inside).sum() < 2 * (16 + 24)
+    assert (before[:, :30] == -1).all()  # beyond the grid
 
 
 def test_logits_beyond_the_grid_are_of_no_object() -> None:
@@ -248,6 +262,46 @@ def test_features_without_their_picture_are_of_use_still(model: Sam2) -> None:
     segmenter.segment(IMAGE, box=(10, 15, 40, 70), region=(0, 0, 60, 90))
     model.refiner = refiner
     assert segmenter.segment(IMAGE, box=(10, 15, 40, 70), region=(0, 0, 60, 90)).embed_was_cached
+
+
+def given_to(refiner: nn.Module) -> list[torch.Tensor]:
+    """Note what a refiner sees of the masks that were given."""
+    seen: list[torch.Tensor] = []
+    refiner.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, 7]))
+    return seen
+
+
+def test_a_correction_sees_the_mask_that_it_corrects(model: Sam2) -> None:
+    assert model.refiner is not None
+    seen, segmenter = given_to(model.refiner), ImageSegmenter(model)
+    region = (0, 0, 60, 90)
+    first = segmenter.segment(IMAGE, [(20, 30)], region=region, multimask=True)
+    assert not torch.cat(seen).any()
+    segmenter.segment(
+        IMAGE, [(20, 30), (50, 80)], [1, 0], mask_logits=first.low_res_masks[0], region=region
+    )
+    assert seen[-1].any()
+
+
+def test_a_second_question_sees_the_first_answer(model: Sam2) -> None:
+    assert model.refiner is not None
+    seen = given_to(model.refiner)
+    ImageSegmenter(model).segment(IMAGE, [(20, 30)], region=(0, 0, 60, 90))
+    first, again = seen
+    assert not first.any()
+    assert again.any()
+
+
+@pytest.mark.parametrize("method", ["memory", "carry"])
+def test_what_is_carried_on_is_seen(model: Sam2, method: str) -> None:
+    """The memory gives no mask."""
+    assert model.refiner is not None
+    seen = given_to(model.refiner)
+    options = PropagationOptions(method=method, stop=NEVER_STOP)  # type: ignore[arg-type]
+    objects = [TrackedObject(1, {0: Prompts(((20.0, 30.0),), (1,))})]
+    planes = [PlaneImage.of(str(i), np.roll(IMAGE, i)) for i in range(2)]
+    assert len(list(propagate(ImageSegmenter(model), planes, objects, options))) == 2
+    assert bool(seen[-1].any()) == (method == "carry")
 
 
 @pytest.mark.parametrize("method", ["memory", "carry"])

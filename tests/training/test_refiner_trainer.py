@@ -10,13 +10,15 @@ import torch
 from PIL import Image
 
 from napari_sam2.model import Sam2, build_sam2
+from napari_sam2.model.outputs import DecoderOutput
 from napari_sam2.model.sam2 import refiner_keys
+from napari_sam2.training import refined
 from napari_sam2.training import refiner_trainer as module
 from napari_sam2.training.export import export
 from napari_sam2.training.finetune import Recipe as TuningRecipe
 from napari_sam2.training.finetune import _choose_trained
 from napari_sam2.training.levels import GROUP, OBJECT, PART
-from napari_sam2.training.prompted import choose_objects
+from napari_sam2.training.prompted import WindowDecoder, choose_objects
 from napari_sam2.training.refined import _truths_at
 from napari_sam2.training.refiner_trainer import RefinerRecipe, RefinerTrainer
 from napari_sam2.training.start import prepare
@@ -80,6 +82,33 @@ def test_masks_get_better_by_it(model: Sam2, tmp_path: Path) -> None:
     )
     assert clicked > before + 0.2
     assert boxed > np.mean([score["box0_now"] for score in scores[:10]]) + 0.2
+
+
+@pytest.mark.parametrize("again", [0.0, 1.0])
+def test_a_click_is_corrected_or_asked_about_again(
+    trainer: RefinerTrainer, monkeypatch: pytest.MonkeyPatch, again: float
+) -> None:
+    """Either way the mask goes along; a second question is about the object, never beside it."""
+    asked: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+    decode = WindowDecoder.__call__
+
+    def note(self: WindowDecoder, *prompt: torch.Tensor) -> DecoderOutput:
+        asked.append((prompt[2], prompt[3] if len(prompt) > 3 else None))
+        return decode(self, *prompt)
+
+    monkeypatch.setattr(refined, "_AGAIN", again)
+    monkeypatch.setattr(WindowDecoder, "__call__", note)
+    for _ in range(5):
+        trainer.train_step(batch_of())
+    first = [given for labels, given in asked if labels.shape[1] == 1 and (labels == 1).all()]
+    then = [
+        (labels, given) for labels, given in asked if labels.shape[1] == 2 and labels[0, 0] == 1
+    ]
+    assert first
+    assert all(given is None for given in first)
+    assert len(then) == len(first)
+    assert all(given is not None for _, given in then)
+    assert all((labels[:, 1] == 1).all() for labels, _ in then) == bool(again)
 
 
 def test_windows_without_objects_teach_nothing(trainer: RefinerTrainer) -> None:
