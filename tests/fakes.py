@@ -145,6 +145,7 @@ class SquarePredict:
         self.scores = (0.91, 0.8, 0.5)
         self.embed_seconds = 0.0
         self.cache, self.trouble, self.cleared = CacheOptions(), "", 0
+        self.displaced = 0.0
         self.note = ""
         self.region: Box | None = None
         self.error: Exception | None = None

@@ -79,11 +79,13 @@ class CacheFolder:
     ----------
     trouble : str
         Why nothing is kept any more, one sentence for the user; empty while all is well.
+    displaced : float
+        When what had to make room last was used last, as `time.time` tells it; 0 if nothing had to.
     """
 
     def __init__(self, path: Path, max_bytes: int = DEFAULT_BYTES) -> None:
         self.path, self.max_bytes = path, max_bytes
-        self.trouble = ""
+        self.trouble, self.displaced = "", 0.0
 
     @property
     def nbytes(self) -> int:
@@ -136,6 +138,7 @@ class CacheFolder:
                 return
             _remove(file.path)
             total -= file.size
+            self.displaced = file.used
 
     def _files(self) -> Iterator[_File]:
         """List our files; those that a process left unfinished long ago are removed."""

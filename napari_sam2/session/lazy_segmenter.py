@@ -118,6 +118,12 @@ class LazySegmenter:
             disk = self._store.disk
             return "" if disk is None else disk.folder.trouble
 
+    @property
+    def displaced(self) -> float:
+        """See `CacheFolder.displaced`."""
+        disk = self._store.disk
+        return 0.0 if disk is None else disk.folder.displaced
+
     def clear_cache(self) -> None:
         """Let go of all features, those on disk too."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -15,6 +16,7 @@ from napari_sam2.widget.runner import Jobs, LazyPredict, ignore
 
 _FILLED = "The whole stack is ready."
 _MEMORY_ONLY = "Keeping on disk is off: of a large stack, only the last planes stay ready."
+_FULL = "Stopped at plane {done} of {total}: more do not fit into {size} GB. Allow more, and go on."
 
 
 class CacheLink:
@@ -47,6 +49,7 @@ class CacheLink:
         self._say, self._complain = say, complain
         self._activity: progress | None = None
         self._progress = (0, 0)  # the last that was told
+        self._began = 0.0  # getting a stack ready, as `time.time` tells it
         self._told = ""  # trouble with the disk
         panel.changed.connect(self._follow)
         panel.clear_requested.connect(self._on_clear_requested)
@@ -90,9 +93,13 @@ class CacheLink:
     def _on_stack_requested(self) -> None:
         if not self._preferences.settings.cache_on_disk:
             self._say(_MEMORY_ONLY)
+        self._began = time.time()
         self._controller.embed_stack()
 
     def _on_progressed(self, done: int, total: int) -> None:
+        if 0 < self._began <= self._predict.displaced and done < total:
+            self._stop_full(done, total)
+            return
         self._progress = (done, total)
         self._panel.show_progress(done, total)
         if done < total:
@@ -102,6 +109,13 @@ class CacheLink:
         self.show_use()
         if total:
             self._say(_FILLED)
+
+    def _stop_full(self, done: int, total: int) -> None:
+        """Stop where planes that were made ready have to go again for the next ones."""
+        self._began = 0.0
+        self._controller.ahead.stop()
+        size = self._preferences.settings.cache_gigabytes
+        self._complain(_FULL.format(done=done, total=total, size=size))
 
     def _show_activity(self, done: int, total: int) -> None:
         if self._activity is None:

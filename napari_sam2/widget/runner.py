@@ -197,10 +197,13 @@ class LazyPredict:
         Where features are kept from the next prediction on.
     trouble : str
         Why they are not kept on disk, one sentence; empty while all is well.
+    displaced : float
+        See `CacheFolder.displaced`.
     """
 
     def __init__(self) -> None:
         self.device = self.trouble = ""
+        self.displaced = 0.0
         self.devices: dict[str, str] = {}
         self.cache = CacheOptions()
         self._lock = Lock()
@@ -232,6 +235,7 @@ class LazyPredict:
             report("loading")  # torch itself takes a second or two
         segmenter = self._present()
         self.trouble = segmenter.use_cache(self.cache)
+        self.displaced = segmenter.displaced
         return segmenter
 
     def clear_cache(self) -> None:

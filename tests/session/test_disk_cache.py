@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,18 @@ def test_the_least_recently_used_go_first(disk: DiskCache) -> None:
     assert [disk.has(key_of(name)) for name in "abc"] == [True, False, True]
 
 
+def test_it_is_known_how_old_what_had_to_go_was(disk: DiskCache) -> None:
+    began = time.time() - 1  # file systems keep time more coarsely
+    disk.put(key_of("a"), features(0))
+    os.utime(disk.folder.file(_name(key_of("a"))), (began - 10, began - 10))
+    disk.folder.max_bytes = int(1.5 * disk.folder.nbytes)
+    assert disk.folder.displaced == 0
+    disk.put(key_of("b"), features(1))
+    assert 0 < disk.folder.displaced < began
+    disk.put(key_of("c"), features(2))
+    assert disk.folder.displaced >= began
+
+
 def test_what_is_larger_than_the_bound_is_not_kept(disk: DiskCache) -> None:
     disk.folder.max_bytes = 100
     disk.put(KEY, features())
@@ -203,6 +216,7 @@ def test_a_disk_that_takes_nothing_is_one_sentence_and_no_error(
 
 WRITE_AND_READ = """
 import sys
+import time
 from pathlib import Path
 from tests.session.test_disk_cache import CacheFolder, DiskCache, features, key_of, same
 disk = DiskCache(CacheFolder(Path(sys.argv[1]), max_bytes=60_000))
@@ -262,6 +276,7 @@ def test_what_is_too_large_for_half_precision_is_kept_in_full(tmp_path: Path) ->
 
 KEEP_AND_END = """
 import sys
+import time
 from pathlib import Path
 from tests.session.test_disk_cache import *
 store = FeatureStore(FeatureCache(), DiskCache(CacheFolder(Path(sys.argv[1]))))

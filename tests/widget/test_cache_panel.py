@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -86,6 +88,30 @@ def test_a_stack_is_made_ready_by_a_click(
     panel.panel.cache._stack.click()
     wanted = {(plane,) for plane in range(5)}
     qtbot.waitUntil(lambda: {request.plane for request in predict.asked} == wanted)
+    qtbot.waitUntil(lambda: "whole stack is ready" in panel.panel.status.text)
+
+
+def test_a_stack_that_the_disk_cannot_hold_is_stopped_and_gone_on_with(
+    qtbot: QtBot, panel: SegmentWidget, predict: SquarePredict
+) -> None:
+    """Planes that were made ready would have to go again for the next ones."""
+    predict.displaced = time.time() - 60  # of another image, some time ago
+    panel.panel.annotate.click()
+    shown, ahead = panel.panel.cache, panel.controller.ahead
+
+    def fill(done: int, _total: int) -> None:
+        if done == 2:
+            predict.displaced = time.time()
+
+    ahead.progressed.connect(fill)
+    shown._stack.click()
+    qtbot.waitUntil(lambda: "do not fit into 4 GB" in panel.panel.status.text)
+    assert re.match(r"Stopped at plane [23] of 5", panel.panel.status.text)
+    assert not ahead.embeds_stack
+    assert not shown._stack.isHidden()
+    assert panel._cache._activity is None
+    ahead.progressed.disconnect(fill)
+    shown._stack.click()
     qtbot.waitUntil(lambda: "whole stack is ready" in panel.panel.status.text)
 
 
