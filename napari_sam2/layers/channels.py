@@ -253,12 +253,22 @@ class _JoinedReader:
 def choice_from(
     described: Mapping[str, Any], image: Image, layers: Iterable[Layer]
 ) -> ChannelChoice:
-    """Give back what `Channels.describe` told, as far as it is there."""
-    if "axis" in described:
-        return ChannelChoice(described["axis"], tuple(described["indices"]))
-    names = [layer["name"] for layer in described.get("layers", [])]
+    """Give back what `Channels.describe` told, as far as it is there; a file may tell anything."""
+    axis, indices = described.get("axis"), described.get("indices")
+    if isinstance(axis, int) and isinstance(indices, Sequence):
+        if all(at is None or isinstance(at, int) for at in indices):
+            return ChannelChoice(axis, tuple(indices))
+        return ALONE
+    names = layers_in(described)
     others = [layer for layer in layers if isinstance(layer, Image) and layer != image]
     return ChannelChoice(others=tuple(layer for layer in others if layer.name in names))
+
+
+def layers_in(described: Mapping[str, Any]) -> list[str]:
+    """List the names of the layers that `Channels.describe` told of, the image's first."""
+    layers = described.get("layers", ())
+    told = layers if isinstance(layers, Sequence) else ()
+    return [str(layer["name"]) for layer in told if isinstance(layer, Mapping) and "name" in layer]
 
 
 def channel_of(image: Image, colors: Colors | None = None) -> Channel:

@@ -114,9 +114,10 @@ def refiner_loss(
             losses.append(loss)
             scores |= {f"{name}{turn}_was": before, f"{name}{turn}_now": after}
             if turn + 1 < _ROUNDS[name]:
-                is_asked_again = name == "click" and turn == 0 and torch.rand(()) < _AGAIN
+                is_first = name == "click" and turn == 0
+                again = is_first and bool(torch.rand(()) < _AGAIN)
                 with torch.no_grad():
-                    answer = _corrected(decode, answer, better, is_asked_again)
+                    answer = _corrected(decode, answer, better, again)
     loss = torch.cat(losses).mean()
     return loss, {**scores, "loss": loss.item()}
 
@@ -159,14 +160,12 @@ def _single(
     return Answer(objects, coords, kinds, one.low_res_masks, one.iou_predictions, truths, given)
 
 
-def _corrected(
-    decode: WindowDecoder, answer: Answer, better: Tensor, is_asked_again: bool
-) -> Answer:
+def _corrected(decode: WindowDecoder, answer: Answer, better: Tensor, again: bool) -> Answer:
     """Correct refined masks (N, 1, h, w), which are fed back; or ask again from their middles."""
     objects = answer.objects
     logits = better.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     shown = F.interpolate(logits, size=objects.masks.shape[1:], mode="bilinear")[:, 0] > 0
-    if is_asked_again:
+    if again:
         found = torch.where(shown.flatten(1).any(1)[:, None, None], shown, objects.masks)
         point, kind = prompts.most_interior_clicks(found), torch.ones(len(shown)).int()
     else:

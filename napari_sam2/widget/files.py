@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -83,6 +84,8 @@ class Files:
         Told a sentence when something was done, and when it was not.
     saved : callable
         Told which state is in a file now: when a session was saved or opened.
+    see_as : callable
+        Told the settings of a session that was opened; gives more to be said, or nothing.
 
     Attributes
     ----------
@@ -100,11 +103,12 @@ class Files:
         said: Callable[[str], None],
         failed: Callable[[str], None],
         saved: Callable[[State], None],
+        see_as: Callable[[Mapping[str, Any]], str],
     ) -> None:
         self.folder = ""
         self._document, self._image, self._objects = document, image, objects
         self._dialogs, self._jobs = dialogs, jobs
-        self._said, self._failed, self._saved = said, failed, saved
+        self._said, self._failed, self._saved, self._see_as = said, failed, saved, see_as
 
     def save(self) -> None:
         """Save a session file."""
@@ -213,7 +217,8 @@ class Files:
         self._saved(self._document.state)
         name = snapshot.image.name
         other = "" if is_of_this_image else f" It was saved for another image, {name!r}."
-        self._said(f"{path.name} is open: {_count(snapshot.state)}.{other}{_way_back(before)}")
+        rest = f"{other}{self._see_as(snapshot.settings)}{_way_back(before)}"
+        self._said(f"{path.name} is open: {_count(snapshot.state)}.{rest}")
 
     def _on_exported(self, path: Path, state: State, _value: object) -> None:
         has_mask = state.at_work.has_mask

@@ -278,6 +278,7 @@ class SegmentWidget(QWidget):
             self._speech.say_note,
             self._speech.complain,
             self._safety.forget,
+            self._view.see_as,
         )
         self._files.folder = self._preferences.settings.export_folder
         self._safety.follow(document, image)
@@ -506,6 +507,8 @@ class SegmentWidget(QWidget):
             self._speech.complain(str(error))
         else:
             self._safety.restored()
+            if missing := self._view.see_as(snapshot.settings):
+                self._speech.say_note(missing.strip())
 
 
 def _hex(color: Any) -> str:

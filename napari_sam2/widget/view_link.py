@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from napari.layers import Image
 
 from napari_sam2.controller import Controller
 from napari_sam2.errors import PromptError, Sam2Error, sentence_of
-from napari_sam2.layers.channels import ChannelChoice, choice_from
+from napari_sam2.layers.channels import ChannelChoice, choice_from, layers_in
 from napari_sam2.layers.create import OurLayers, is_ours, read_note, write_note
 from napari_sam2.layers.image_source import ImageSource
 from napari_sam2.layers.model_input import ModelInput
@@ -19,7 +19,7 @@ from napari_sam2.session.methods_view import MODEL_VIEW
 from napari_sam2.session.planes import Plane
 from napari_sam2.session.prompts import Request
 from napari_sam2.session.results import Prediction
-from napari_sam2.session.view import Look, Normalisation
+from napari_sam2.session.view import NORMALISATIONS, Look, Normalisation
 from napari_sam2.widget.look import delayed
 from napari_sam2.widget.panel import Panel
 from napari_sam2.widget.preferences import Preferences
@@ -69,8 +69,7 @@ class ViewLink:
         self._input: ModelInput | None = None
         self._model = ""  # that has answered, and is there
         self._is_late = False  # the picture in the making
-        source.channels.normalisation = preferences.settings.normalisation
-        panel.view.show_normalisation(preferences.settings.normalisation)
+        self._normalise(preferences.settings.normalisation)
         self._connections: tuple[tuple[Any, Callable[..., None]], ...] = (
             (source.changed, self._on_changed),
             (controller.answered, self._on_answered),
@@ -91,9 +90,27 @@ class ViewLink:
             return
         self._layers = layers
         self._input = ModelInput(self._viewer, image, layers.objects)
+        self._normalise(self._preferences.settings.normalisation)
         noted = read_note(layers.objects, MODEL_VIEW)
         self._source.channels.choice = choice_from(noted, image, self._neighbours(image))
         self._on_changed()
+
+    def see_as(self, settings: Mapping[str, Any]) -> str:
+        """Let the model see what it saw when a session was saved; gives what of that is missing.
+
+        Brightness is for this image only: what the user prefers stays.
+        """
+        image, channels = self._source.image, self._source.channels
+        noted = settings.get(MODEL_VIEW, {})
+        if image is None or not isinstance(noted, Mapping):
+            return ""
+        neighbours = self._neighbours(image)
+        channels.choice = choice_from(noted, image, neighbours)
+        if (normalisation := noted.get("normalisation", "limits")) in NORMALISATIONS:
+            self._normalise(normalisation)
+        here = {layer.name for layer in neighbours}
+        missing = ", ".join(repr(name) for name in layers_in(noted)[1:] if name not in here)
+        return f" The model saw {missing} as well, not open now." if missing else ""
 
     def leave(self) -> None:
         """Show nothing any more."""
@@ -138,6 +155,10 @@ class ViewLink:
     def _on_normalisation_changed(self, value: Normalisation) -> None:
         self._preferences.change(normalisation=value)
         self._source.channels.normalisation = value
+
+    def _normalise(self, value: Normalisation) -> None:
+        self._source.channels.normalisation = value
+        self._panel.view.show_normalisation(value)
 
     # Showing --------------------------------------------------------------------------------------
 

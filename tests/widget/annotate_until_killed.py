@@ -34,6 +34,7 @@ def main(folder: Path) -> None:
     viewer.add_layer(Image(cells(), name="cells", scale=(2, 0.5, 0.5)))
     panel = SegmentWidget(viewer, SquarePredict(), recovery=Recovery(folder))
     panel.panel.annotate.click()
+    panel.panel.view.normalisation_changed.emit("min-max")
     controller = panel.controller
     points = next(layer for layer in viewer.layers if isinstance(layer, Points))
 

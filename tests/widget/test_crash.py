@@ -114,6 +114,14 @@ def test_everything_comes_back(qtbot: QtBot, viewer: ViewerModel, open_panel: Op
     assert state.objects[1].score == pytest.approx(0.91)
 
 
+def test_the_model_sees_what_it_saw(qtbot: QtBot, open_panel: Open) -> None:
+    panel = open_panel(cells())
+    panel.panel.view.normalisation_changed.emit("limits")
+    press(panel, "Restore")
+    qtbot.waitUntil(lambda: panel.controller.can_commit)
+    assert panel._source.channels.normalisation == "min-max"
+
+
 def test_restoring_is_one_step_that_can_be_undone(
     qtbot: QtBot, viewer: ViewerModel, open_panel: Open
 ) -> None:

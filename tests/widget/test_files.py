@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tifffile
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
+from napari_sam2.layers.snapshots import settings_of
 from napari_sam2.session.export import FORMATS
 from napari_sam2.session.import_labels import read_labels
 from napari_sam2.session.objects import State
@@ -36,6 +38,7 @@ class Cabinet:
         self.said: list[str] = []
         self.failed: list[str] = []
         self.saved: list[State] = []
+        self.seen_as: list[Mapping[str, Any]] = []
         self.files = Files(
             annotated.document,
             annotated.image,
@@ -45,7 +48,12 @@ class Cabinet:
             self.said.append,
             self.failed.append,
             self.saved.append,
+            self.see_as,
         )
+
+    def see_as(self, settings: Mapping[str, Any]) -> str:
+        self.seen_as.append(settings)
+        return " The model saw more."
 
     def do(self, act: Act, *answers: Path | str) -> None:
         self.begin(act, *answers)
@@ -71,7 +79,8 @@ def test_a_session_comes_back_in_another_viewer(cabinet: Cabinet, tmp_path: Path
     assert cabinet.said == ["Saving Größe 1µm.sam2.zip ...", "Saved as Größe 1µm.sam2.zip."]
     other = Cabinet(Annotated("Zellen"))
     other.do(Files.open, path)
-    assert other.said[-1] == "Größe 1µm.sam2.zip is open: 2 objects."
+    assert other.said[-1] == "Größe 1µm.sam2.zip is open: 2 objects. The model saw more."
+    assert other.seen_as == [settings_of(cabinet.annotated.image)]
     np.testing.assert_array_equal(other.annotated.labels, cabinet.annotated.labels)
     np.testing.assert_array_equal(
         other.annotated.layers.mask.data, cabinet.annotated.layers.mask.data

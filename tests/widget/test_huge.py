@@ -166,6 +166,7 @@ def test_objects_are_exported_one_by_one(desk: Desk, tmp_path: Path) -> None:
         told.append,
         told.append,
         told.append,  # type: ignore[arg-type]
+        lambda _: "",
     )
     files.export("coco")
     jobs.do_all()

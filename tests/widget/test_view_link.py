@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,51 @@ def test_it_is_there_again_when_the_panel_is_opened_again(
     again.panel.images.activated.emit(0)
     assert again._source.channels.choice == choice
     again.close()
+
+
+def test_a_session_is_seen_as_it_was(
+    qtbot: QtBot, annotated: SegmentWidget, viewer: ViewerModel, stack: Image
+) -> None:
+    other = add_other(viewer)
+    choose(qtbot, annotated, ChannelChoice(others=(other,)))
+    annotated.panel.view.normalisation_changed.emit("percentile")
+    saved = json.loads(json.dumps(snapshot_settings(annotated, stack)))
+    choose(qtbot, annotated, ALONE)
+    annotated.panel.view.normalisation_changed.emit("full")
+    channels = annotated._source.channels
+
+    assert annotated._view.see_as(saved) == ""
+    assert channels.choice == ChannelChoice(others=(other,))
+    assert channels.normalisation == "percentile"
+    assert annotated.panel.view._normalisation.currentText().startswith("percentile")
+    assert load_settings().normalisation == "full", "what the user prefers stays"
+
+    viewer.layers.remove(other)
+    assert annotated._view.see_as(saved) == " The model saw 'other' as well, not open now."
+    assert channels.choice == ALONE
+    del saved["model_view"]
+    assert annotated._view.see_as(saved) == ""
+    assert channels.normalisation == "limits"
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        7,
+        {"axis": "z", "indices": [0]},
+        {"axis": 0, "indices": ["red"]},
+        {"axis": 9, "indices": [0]},
+        {"axis": 0, "indices": 1},
+        {"layers": 3},
+        {"layers": [{"colour": "red"}, 5], "normalisation": "bright"},
+    ],
+)
+def test_nonsense_in_a_session_shows_the_image_alone(
+    annotated: SegmentWidget, noted: object
+) -> None:
+    assert annotated._view.see_as({"model_view": noted}) == ""
+    assert annotated._source.channels.choice == ALONE
+    assert annotated._source.channels.normalisation == "limits"
 
 
 def test_another_image_is_seen_alone_and_the_first_as_before(
