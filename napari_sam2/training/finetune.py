@@ -31,15 +31,18 @@ from napari_sam2.training.data import Picture
 from napari_sam2.training.holdout import hold_out, mean_of, score
 from napari_sam2.training.lessons import digest, draw_lesson
 from napari_sam2.training.prompted import WindowDecoder, prompted_loss
+from napari_sam2.training.refined import refiner_loss
 from napari_sam2.training.tuning import Figures, Outcome, Progress, Recipe
 from napari_sam2.weights.loading import save_weights
 
-_HEAD = ("sam_prompt_encoder.", "sam_mask_decoder.")
+_HEAD = ("sam_prompt_encoder.", "sam_mask_decoder.", "refiner.")
 _FEATURES = ("sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")  # are part of what is kept
 _POOL = 48  # windows whose features are kept: 100 MB with micro, 800 MB with tiny
 _WINDOWS = 2  # a step
 _OBJECTS = 12  # prompted, a step
+_REFINED = 6  # objects whose masks are refined, a step
 _RATE = {"head": 1e-4, "full": 5e-5}  # micro was trained from scratch with 1e-3
+_REFINER_RATE = 5e-4
 _WARM_UP = 0.1  # share of the steps
 _CLIP = 1.0
 _AVERAGE = 0.97  # of the weights: about the last thirty steps
@@ -84,9 +87,16 @@ class FineTuner:
         self._trained = _choose_trained(model, recipe)
         self._averaged = dict(self._average.named_parameters())
         self._best = self._copy_of_average()
-        self._optimizer = torch.optim.AdamW(
-            self._trained.values(), lr=_RATE[recipe.mode], weight_decay=0.01
-        )
+        refiner = refiner_keys(self._trained)
+        groups = [
+            {"params": [self._trained[k] for k in names], "rate": rate}
+            for names, rate in (
+                ([name for name in self._trained if name not in refiner], _RATE[recipe.mode]),
+                ([name for name in self._trained if name in refiner], _REFINER_RATE),
+            )
+            if names
+        ]
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
         self._pool: list[tuple[ImageFeatures, Tensor]] = []
         self._cache = FeatureCache()  # of what is held out
 
@@ -158,13 +168,17 @@ class FineTuner:
     def _learn(self) -> float:
         """Make one step, on windows and prompts that depend on its number only."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = group["rate"] * self._pace()
         rng = np.random.default_rng([self.recipe.seed, _POOL + self.step])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
             features, labels = self._batch(rng)
             decode = cast(WindowDecoder, _CanvasDecoder(self.model, features))
             loss, _ = prompted_loss(decode, labels, _OBJECTS, background=1.0)
+            if self.model.refiner is not None and features.picture is not None:
+                pixels = features.picture.float().cpu()
+                more, _ = refiner_loss(decode, self.model.refiner, pixels, labels, None, _REFINED)
+                loss = loss + more
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self._trained.values(), _CLIP)
@@ -186,10 +200,11 @@ class FineTuner:
     def _draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         return draw_lesson(self.split.learnt, rng, self.model.config.image_size)
 
-    def _learning_rate(self) -> float:
+    def _pace(self) -> float:
+        """Give the share of the learning rate: up from 0 at first, down to 0 at the end."""
         steps = self.recipe.steps
         warm = min(1.0, (self.step + 1) / max(1, round(_WARM_UP * steps)))
-        return _RATE[self.recipe.mode] * warm * (1 + math.cos(math.pi * self.step / steps)) / 2
+        return warm * (1 + math.cos(math.pi * self.step / steps)) / 2
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -330,11 +345,11 @@ class _CanvasDecoder:
 def _choose_trained(model: Sam2, recipe: Recipe) -> dict[str, nn.Parameter]:
     """Give what is trained by name, and let nothing else ask for a gradient."""
     names = [name for name, _ in model.named_parameters()]
-    untouched = memory_keys(names) | refiner_keys(names)
+    memory = memory_keys(names)
     trained = {}
     for name, parameter in model.named_parameters():
         in_head = name.startswith(_HEAD) and not name.startswith(_FEATURES)
-        chosen = in_head or (recipe.mode == "full" and name not in untouched)
+        chosen = in_head or (recipe.mode == "full" and name not in memory)
         parameter.requires_grad_(chosen)
         if chosen:
             trained[name] = parameter
@@ -343,7 +358,9 @@ def _choose_trained(model: Sam2, recipe: Recipe) -> dict[str, nn.Parameter]:
 
 def _stacked(features: Sequence[ImageFeatures]) -> ImageFeatures:
     fine, middle = (torch.cat([f.high_res_features[i] for f in features]) for i in (0, 1))
-    return ImageFeatures(torch.cat([f.image_embed for f in features]), (fine, middle))
+    pictures = [f.picture for f in features if f.picture is not None]
+    picture = torch.cat(pictures) if pictures else None
+    return ImageFeatures(torch.cat([f.image_embed for f in features]), (fine, middle), picture)
 
 
 def _read_state(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_sam2.model.mask_decoder import single_mask
-from napari_sam2.model.refiner import REFINED_SIZE, Refiner
+from napari_sam2.model.refiner import REFINED_SIZE, Refined, Refiner
 from napari_sam2.session.postprocess import LOGIT_LIMIT
 from napari_sam2.session.refinement import STRIDE, Frame, changed_logits, frame_around, framed, see
 from napari_sam2.training import prompts
@@ -218,7 +218,9 @@ def _refined(
         for image, frame, row in zip(images, frames, rows, strict=True)
     ]
     shown = framed(logits, frames)
-    refined = refiner(torch.stack(views), shown, answer.ious.flatten())
+    weight = refiner.stem.weight  # may be on another device than all else
+    asked_of = (part.to(weight) for part in (torch.stack(views), shown, answer.ious.flatten()))
+    refined = Refined(*(part.cpu() for part in refiner(*asked_of)))
     target = framed(truths.float(), frames, STRIDE, 0.0)
     changed = shown + refined.change
     asked_framed = framed(asked.float(), frames, STRIDE, 0.0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from torch import Tensor
 
 from napari_sam2.errors import PromptError, Sam2Error
 from napari_sam2.model import Sam2
+from napari_sam2.model.sam2 import refiner_keys
 from napari_sam2.session.image_segmenter import ImageSegmenter
 from napari_sam2.training import finetune as module
 from napari_sam2.training.data import Picture
 from napari_sam2.training.evaluate import Target
 from napari_sam2.training.finetune import FineTuner, train
 from napari_sam2.training.holdout import score
-from napari_sam2.training.tuning import Figures, Progress, Recipe
+from napari_sam2.training.tuning import Figures, Mode, Progress, Recipe
 from napari_sam2.weights.files import read_checkpoint
 from napari_sam2.weights.loading import load_weights
 from tests.session.conftest import make_tiny_model
@@ -56,6 +58,14 @@ def tuner() -> FineTuner:
 
 def copy_of(model: Sam2) -> dict[str, Tensor]:
     return {key: value.detach().clone() for key, value in model.state_dict().items()}
+
+
+def with_refiner() -> Sam2:
+    model = make_tiny_model()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model.add_refiner((8, 16))
+    return model
 
 
 def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
@@ -113,6 +123,21 @@ def test_full_mode_trains_the_encoder_and_not_the_memory() -> None:
     assert not any(key.startswith("memory_") for key in learnt)
 
 
+@pytest.mark.parametrize("mode", ["head", "full"])
+def test_the_refiner_learns_along(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its own lesson, at its own rate: with that at 0 it stays as it is."""
+    model = with_refiner()
+    before = copy_of(model)
+    steps_of(FineTuner(model, [scene()], replace(RECIPE, mode=mode)), 2)
+    assert refiner_keys(changed(before, copy_of(model)))
+    monkeypatch.setattr(module, "_REFINER_RATE", 0.0)
+    model = with_refiner()
+    steps_of(FineTuner(model, [scene()], replace(RECIPE, mode=mode)), 2)
+    learnt = changed(before, copy_of(model))
+    assert learnt
+    assert not refiner_keys(learnt)
+
+
 def test_nothing_is_learnt_of_whether_there_is_an_object() -> None:
     """What a user has not labelled yet may well be an object."""
     model = make_tiny_model()
@@ -150,14 +175,14 @@ def test_features_of_windows_are_computed_once(
     assert looked == [1] * 4
 
 
-def test_the_rate_warms_up_and_falls(tuner: FineTuner) -> None:
+def test_learning_warms_up_and_slows_down(tuner: FineTuner) -> None:
     tuner.recipe = Recipe("head", steps=100)
-    rates = []
+    paces = []
     for tuner.step in range(100):
-        rates.append(tuner._learning_rate())
-    assert rates[0] == pytest.approx(module._RATE["head"] / 10)
-    assert rates.index(max(rates)) == 9
-    assert rates[-1] < 0.01 * max(rates)
+        paces.append(tuner._pace())
+    assert paces[0] == pytest.approx(0.1)
+    assert paces.index(max(paces)) == 9
+    assert paces[-1] < 0.01 * max(paces)
 
 
 # How far it is
@@ -198,15 +223,17 @@ def test_the_best_is_kept_and_the_start_counts(tuner: FineTuner, tmp_path: Path)
 # Stopping and going on
 
 
-def test_a_resumed_run_equals_an_unbroken_one(tuner: FineTuner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [make_tiny_model, with_refiner])
+def test_a_resumed_run_equals_an_unbroken_one(make: Callable[[], Sam2], tmp_path: Path) -> None:
+    tuner = FineTuner(make(), [scene()], RECIPE)
     state = tmp_path / "mine.training.pt"
     with pytest.raises(StoppedError):
         train(tuner, state, stop_at(3))
-    other = FineTuner(make_tiny_model(), [scene()], RECIPE)
+    other = FineTuner(make(), [scene()], RECIPE)
     other.resume(state)
     assert (other.step, len(other.losses), list(other.checks)) == (3, 3, [0, 2])
     train(other, state, lambda _: None)
-    unbroken = FineTuner(make_tiny_model(), [scene()], RECIPE)
+    unbroken = FineTuner(make(), [scene()], RECIPE)
     train(unbroken, tmp_path / "other.training.pt", lambda _: None)
     assert other.losses == unbroken.losses
     assert other.checks == unbroken.checks

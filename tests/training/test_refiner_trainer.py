@@ -15,8 +15,6 @@ from napari_sam2.model.sam2 import refiner_keys
 from napari_sam2.training import refined
 from napari_sam2.training import refiner_trainer as module
 from napari_sam2.training.export import export
-from napari_sam2.training.finetune import Recipe as TuningRecipe
-from napari_sam2.training.finetune import _choose_trained
 from napari_sam2.training.levels import GROUP, OBJECT, PART
 from napari_sam2.training.prompted import WindowDecoder, choose_objects
 from napari_sam2.training.refined import _truths_at
@@ -139,13 +137,6 @@ def test_training_the_image_path_leaves_the_refiner_as_it_is(model: Sam2, tmp_pa
     trainer = Trainer(model, replace(IMAGE_RECIPE, dense_only=-1), tmp_path / "run")
     trainer.train_step(batch_of())
     assert all(torch.equal(before[n], model.state_dict()[n]) for n in refiner_keys(before))
-
-
-@pytest.mark.parametrize("mode", ["head", "full"])
-def test_fine_tuning_leaves_the_refiner_as_it_is(model: Sam2, mode: str) -> None:
-    trained = _choose_trained(model, TuningRecipe(mode=mode))  # type: ignore[arg-type]
-    assert trained
-    assert not refiner_keys(trained)
 
 
 def test_the_command_trains_and_goes_on(
