@@ -1,8 +1,8 @@
 """Fine-tune a model on a user's labelled pictures: gently, resumably, checked on what is held out.
 
 In "head" mode what the encoder sees of a pool of windows is computed once, so that a step costs the
-decoder only. Nothing is learnt of whether there is an object at all: what is not labelled may well
-be one.
+decoder and the refiner only. Nothing is learnt of whether there is an object at all: what is not
+labelled may well be one.
 """
 
 from __future__ import annotations
