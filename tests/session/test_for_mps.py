@@ -103,7 +103,7 @@ def test_refining_needs_nothing_that_mps_lacks() -> None:
         refiner(
             *(
                 torch.zeros(*shape, device=ON_DEVICE)
-                for shape in ((2, 7, *size), (2, 1, *size), (2,))
+                for shape in ((2, 8, *size), (2, 1, *size), (2,))
             )
         )
 

@@ -92,6 +92,8 @@ def test_a_device_that_was_remembered_and_is_gone_is_as_automatic(
     asked = []
 
     class Segmenter:
+        displaced = 0.0
+
         def use_cache(self, _cache: object) -> str:
             return ""
 
