@@ -6,10 +6,12 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from napari_sam2.model import Sam2
+from napari_sam2.session.cache_folder import CacheOptions
 from napari_sam2.session.lazy_segmenter import LazySegmenter
 from tests.session.conftest import make_tiny_model
 from tests.session.test_image_segmenter import request_for
@@ -171,3 +173,17 @@ def test_looking_does_not_wait_for_an_answer() -> None:
 
     lazy.predict(request_for(model="a"), report)
     assert looked.is_set()
+
+
+def test_it_tells_what_had_to_make_room_on_the_disk(tmp_path: Path) -> None:
+    lazy = LazySegmenter(Loader(), CacheOptions(on_disk=True, folder=str(tmp_path)))
+    disk = lazy._store.disk
+    assert disk is not None
+    assert lazy.displaced == 0
+    disk.folder.max_bytes = 10
+    disk.folder.write("old", b"x" * 8)
+    used = disk.folder.file("old").stat().st_mtime
+    disk.folder.write("new", b"x" * 8)
+    assert lazy.displaced == used
+    lazy.use_cache(CacheOptions())
+    assert lazy.displaced == 0, "nothing is kept there any more"
