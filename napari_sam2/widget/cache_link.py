@@ -16,7 +16,10 @@ from napari_sam2.widget.runner import Jobs, LazyPredict, ignore
 
 _FILLED = "The whole stack is ready."
 _MEMORY_ONLY = "Keeping on disk is off: of a large stack, only the last planes stay ready."
-_FULL = "Stopped at plane {done} of {total}: more do not fit into {size} GB. Allow more, and go on."
+_FULL = (
+    "Stopped at plane {done} of {total}: more do not fit into {size} GB on disk. "
+    "Allow more there, and go on."
+)
 
 
 class CacheLink:
