@@ -37,7 +37,7 @@ from napari_sam2.weights.loading import save_weights
 
 _HEAD = ("sam_prompt_encoder.", "sam_mask_decoder.", "refiner.")
 _FEATURES = ("sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")  # are part of what is kept
-_POOL = 48  # windows whose features are kept: 100 MB with micro, 800 MB with tiny
+_POOL = 48  # windows whose features are kept: 180 MB with micro, 800 MB with tiny
 _WINDOWS = 2  # a step
 _OBJECTS = 12  # prompted, a step
 _REFINED = 6  # objects whose masks are refined, a step
@@ -88,13 +88,10 @@ class FineTuner:
         self._averaged = dict(self._average.named_parameters())
         self._best = self._copy_of_average()
         refiner = refiner_keys(self._trained)
+        rates = (self._trained.keys() - refiner, _RATE[recipe.mode]), (refiner, _REFINER_RATE)
         groups = [
-            {"params": [self._trained[k] for k in names], "rate": rate}
-            for names, rate in (
-                ([name for name in self._trained if name not in refiner], _RATE[recipe.mode]),
-                ([name for name in self._trained if name in refiner], _REFINER_RATE),
-            )
-            if names
+            {"params": [self._trained[name] for name in sorted(names)], "rate": rate}
+            for names, rate in rates
         ]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
         self._pool: list[tuple[ImageFeatures, Tensor]] = []
