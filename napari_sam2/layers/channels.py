@@ -256,9 +256,8 @@ def choice_from(
     """Give back what `Channels.describe` told, as far as it is there; a file may tell anything."""
     axis, indices = described.get("axis"), described.get("indices")
     if isinstance(axis, int) and isinstance(indices, Sequence):
-        if all(at is None or isinstance(at, int) for at in indices):
-            return ChannelChoice(axis, tuple(indices))
-        return ALONE
+        is_usable = all(at is None or isinstance(at, int) for at in indices)
+        return ChannelChoice(axis, tuple(indices)) if is_usable else ALONE
     names = layers_in(described)
     others = [layer for layer in layers if isinstance(layer, Image) and layer != image]
     return ChannelChoice(others=tuple(layer for layer in others if layer.name in names))

@@ -21,9 +21,7 @@ from torch.nn import functional as F
 from napari_sam2.model.blocks import MLP
 
 REFINED_SIZE = 64  # side of the square that is looked at, in its own pixels
-_SEEN = (
-    10  # channels: 3 of the picture, inside it, clicks on and off, box, mask given, logits, edge
-)
+_SEEN = 10  # channels: the 8 of `Refiner.forward`, the logits, and where these are near 0
 _GROUPS = 8
 _SHARP = 3.0  # logits: what is nearer to 0 is the edge
 SURE = 6.0  # logits: what is farther from 0 is sure

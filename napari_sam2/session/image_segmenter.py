@@ -241,9 +241,14 @@ class ImageSegmenter:
                 logits = as_logits(mask_prompt, self._low_res_size, region, image.shape)
             with memory_errors(self.model.device):
                 wants = _wants_candidates(request)
-                output = self._decode(embedded.features, prompts, region, logits, wants)
-                if not request.field.is_official:
-                    output = self._improved(output, embedded.features, prompts, region, logits)
+                output = self._decode(
+                    embedded.features,
+                    prompts,
+                    region,
+                    logits,
+                    wants_candidates=wants,
+                    is_official=request.field.is_official,
+                )
                 prediction = as_prediction(request, output, seen)
                 if is_asked_twice(request):
                     prediction = self._ask_again(prediction, embedded.features, region)
@@ -315,29 +320,7 @@ class ImageSegmenter:
             return first
         logits = first.low_res_masks[None, :1]
         output = self._decode(features, prompts, region, logits, wants_candidates=False)
-        output = self._improved(output, features, prompts, region, logits)
         return better_of(first, as_prediction(first.request, output, first.region))
-
-    def _improved(
-        self,
-        output: MaskOutput,
-        features: ImageFeatures,
-        prompts: Prompts,
-        region: Box,
-        logits: NDArray[np.float32] | None,
-    ) -> MaskOutput:
-        """Do to masks what the official predictor does not."""
-        if self.model.refiner is not None:
-            asked = self._model_inputs(prompts, region)
-            return refine(self.model, features, output, *asked, self._given(logits))
-        return ends_at_box(output, prompts, region) if is_box_alone(prompts) else output
-
-    def _model_inputs(self, prompts: Prompts, region: Box) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give prompts as the decoder takes them, (1, N, 2) and (1, N)."""
-        coords_xy, labels = prompts.as_model_inputs(region, self.model.config.image_size)
-        coords_xy, labels = coords_xy[None], labels[None]
-        device = self.model.device
-        return torch.from_numpy(coords_xy).to(device), torch.from_numpy(labels).to(device)
 
     def _decode(
         self,
@@ -345,14 +328,21 @@ class ImageSegmenter:
         prompts: Prompts,
         region: Box,
         logits: NDArray[np.float32] | None,
+        *,
         wants_candidates: bool,
+        is_official: bool = False,
     ) -> MaskOutput:
-        asked = self._model_inputs(prompts, region)
-        given = self._given(logits)
-        return self.model.decode(features, *asked, given, multimask=wants_candidates)
-
-    def _given(self, logits: NDArray[np.float32] | None) -> torch.Tensor | None:
-        return None if logits is None else torch.from_numpy(logits).to(self.model.device)
+        """Answer prompts, and do to the masks what the official predictor does not."""
+        model = self.model
+        inputs = prompts.as_model_inputs(region, model.config.image_size)
+        coords_xy, labels = (torch.from_numpy(part[None]).to(model.device) for part in inputs)
+        given = None if logits is None else torch.from_numpy(logits).to(model.device)
+        output = model.decode(features, coords_xy, labels, given, multimask=wants_candidates)
+        if is_official:
+            return output
+        if model.refiner is not None:
+            return refine(model, features, output, coords_xy, labels, given)
+        return ends_at_box(output, prompts, region) if is_box_alone(prompts) else output
 
 
 def _read(image: PlaneImage, region: Box, step: float) -> list[NDArray[Any]]:
